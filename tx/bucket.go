@@ -1,0 +1,270 @@
+package tx
+
+import (
+	"bytes"
+)
+
+// DefaultFillPercent is the value of Bucket.FillPercent in a new bucket.
+const DefaultFillPercent = 0.5
+
+// Bucket is a sorted collection of keys, each with a value or a bucket of its
+// own below it. It is obtained from a transaction and valid until that ends.
+type Bucket struct {
+	// FillPercent is accepted for programs written for bbolt. Pages here are
+	// split where that is best: ascending keys leave full pages behind, others
+	// split in the middle by bytes.
+	FillPercent float64
+
+	tx     *Tx
+	header BucketHeader
+	inline place // the leaf of a bucket that has no page of its own
+
+	// In a write transaction there is one Bucket for each bucket that was
+	// opened, so that all who hold it see its changes.
+	parent   *Bucket
+	name     []byte
+	kids     map[string]*Bucket
+	version  uint64 // changes whenever the tree does; cursors compare it
+	dirty    bool   // header differs from what the parent's record says
+	gone     bool   // deleted
+	depth    int    // 0 for the root bucket
+	lastPage PageID // where the last record was inserted
+	lastIdx  int
+}
+
+// usable returns why the bucket cannot be changed, if so.
+func (b *Bucket) usable() error {
+	if err := b.tx.usable(); err != nil {
+		return err
+	}
+	if b.gone {
+		return ErrBucketNotFound
+	}
+	return nil
+}
+
+// readable tells whether the bucket can be read.
+func (b *Bucket) readable() bool { return !b.tx.closed.Load() && !b.gone }
+
+// Tx returns the transaction that the bucket belongs to.
+func (b *Bucket) Tx() *Tx { return b.tx }
+
+// Writable tells whether the bucket can be changed.
+func (b *Bucket) Writable() bool { return b.tx.Writable() }
+
+// Root returns the page id of the root of the bucket's tree, or 0 if the bucket
+// is empty or so small that it lies in its parent's page.
+func (b *Bucket) Root() PageID { return b.header.Root.ID }
+
+// Count returns the number of keys in the bucket, those of nested buckets
+// counted as one each and not what they hold. It takes constant time.
+func (b *Bucket) Count() uint64 {
+	if !b.readable() {
+		return 0
+	}
+	return b.header.Count
+}
+
+// Get returns the value of key, or nil if there is none or if it names a
+// bucket. An empty value is returned as an empty slice that is not nil. The bytes lie
+// in the database itself: they are valid, and do not change, until the transaction
+// ends, and must not be written to. After damage it returns nil; see Tx.Err.
+func (b *Bucket) Get(key []byte) (value []byte) {
+	t := b.tx
+	if !b.readable() {
+		return nil
+	}
+	if !t.managed {
+		defer t.guard(armFaults())
+	}
+	n, p, i, found, err := b.find(key)
+	if err != nil {
+		t.fail(err)
+		return nil
+	}
+	if !found {
+		return nil
+	}
+	kind, v := n.value(i)
+	if kind == valueInline && p == nil {
+		return v
+	}
+	value, err = t.valueOf(n, p, kind, v)
+	t.fail(err)
+	return value
+}
+
+// valueOf returns the value that v, the value part of a record in n, stands for.
+func (t *Tx) valueOf(n node, p *Page, kind int, v []byte) ([]byte, error) {
+	switch kind {
+	case valueBucket:
+		return nil, nil
+	case valueExtent:
+		return t.snap.extent(decodeLong(v))
+	}
+	if p == nil || p.Stamp != t.stamp {
+		return v, nil
+	}
+	if n.fixed() {
+		return t.copies.copy(v), nil // records of a fixed leaf move
+	}
+	p.lent = true
+	return v, nil
+}
+
+// checkKey returns the error for a key that cannot be stored.
+func checkKey(key []byte) error {
+	switch {
+	case len(key) == 0:
+		return ErrKeyRequired
+	case len(key) > MaxKeySize:
+		return ErrKeyTooLarge
+	}
+	return nil
+}
+
+// Put sets the value of key, which may exist already. Both are copied. It
+// returns ErrTxNotWritable, ErrTxClosed, ErrKeyRequired, ErrKeyTooLarge,
+// ErrValueTooLarge, or ErrIncompatibleValue if key names a bucket.
+func (b *Bucket) Put(key, value []byte) (err error) {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if uint64(len(value)) > MaxValueSize {
+		return ErrValueTooLarge
+	}
+	t := b.tx
+	if !t.managed {
+		defer t.guardErr(armFaults(), &err)
+	}
+	found, err := b.findPath(key)
+	if err != nil {
+		t.fail(err)
+		return err
+	}
+	if found {
+		f := &t.path[len(t.path)-1]
+		if kind, _ := f.node.value(f.idx); kind == valueBucket {
+			return ErrIncompatibleValue
+		}
+	}
+	return b.set(key, value, valueInline, found)
+}
+
+// set stores a value, or the record of a bucket, where findPath has just led.
+func (b *Bucket) set(key, value []byte, kind int, found bool) error {
+	t := b.tx
+	limit := inlineLimit(t.snap.PageSize() - HeaderSize)
+	it := item{key: key, kind: kind, value: value}
+	if len(value) > limit {
+		r, err := t.newExtent(value)
+		if err != nil {
+			t.fail(err)
+			return err
+		}
+		it.kind, it.value = valueExtent, r.append(nil)
+	}
+	if len(key) > limit {
+		if found {
+			f := &t.path[len(t.path)-1]
+			it.key, it.long = key[:limit], bytes.Clone(f.node.record(f.idx).long)
+		} else {
+			k, err := t.newKey(key)
+			if err != nil {
+				t.fail(err)
+				return err
+			}
+			it.key, it.long = k.key, k.long
+		}
+	}
+	return b.store(key, &it, found)
+}
+
+// Delete removes key and its value. A key that does not exist is no error. It
+// returns ErrTxNotWritable, ErrTxClosed, or ErrIncompatibleValue if key names a
+// bucket.
+func (b *Bucket) Delete(key []byte) (err error) {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	t := b.tx
+	if !t.managed {
+		defer t.guardErr(armFaults(), &err)
+	}
+	found, err := b.findPath(key)
+	if err != nil {
+		t.fail(err)
+		return err
+	}
+	if !found {
+		return nil
+	}
+	f := &t.path[len(t.path)-1]
+	if kind, _ := f.node.value(f.idx); kind == valueBucket {
+		return ErrIncompatibleValue
+	}
+	return b.remove()
+}
+
+// Sequence returns the bucket's counter without changing it.
+func (b *Bucket) Sequence() uint64 {
+	if !b.readable() {
+		return 0
+	}
+	return b.header.Sequence
+}
+
+// SetSequence sets the bucket's counter.
+func (b *Bucket) SetSequence(v uint64) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	b.header.Sequence, b.dirty = v, true
+	return nil
+}
+
+// NextSequence adds one to the bucket's counter and returns it.
+func (b *Bucket) NextSequence() (uint64, error) {
+	err := b.SetSequence(b.header.Sequence + 1)
+	if err != nil {
+		return 0, err
+	}
+	return b.header.Sequence, nil
+}
+
+// ForEach calls fn for each key and value in byte order; the value of a nested
+// bucket is nil. It stops at the first error and returns it. fn may change the
+// bucket: keys behind the current one are then visited as they are.
+func (b *Bucket) ForEach(fn func(k, v []byte) error) error {
+	if b.tx.closed.Load() {
+		return ErrTxClosed
+	}
+	c := b.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return b.tx.Err()
+}
+
+// ForEachBucket calls fn for the name of each bucket in b, in byte order. It
+// stops at the first error and returns it.
+func (b *Bucket) ForEachBucket(fn func(k []byte) error) error {
+	if b.tx.closed.Load() {
+		return ErrTxClosed
+	}
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if c.kind != valueBucket {
+			continue
+		}
+		if err := fn(k); err != nil {
+			return err
+		}
+	}
+	return b.tx.Err()
+}

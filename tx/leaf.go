@@ -1,0 +1,329 @@
+package tx
+
+import "bytes"
+
+// This file reads and edits leaves in place. What does not fit in place is
+// rebuilt from its items (build.go).
+
+// A record is a decoded leaf cell. Its slices point into the node.
+type record struct {
+	suffix int // bytes of the suffix that the node holds
+	rest   []byte
+	long   []byte // the place of a long key, or nil
+	kind   int
+	value  []byte
+}
+
+// fixedSuffix and fixedValue are the lengths that all records of a fixed leaf share.
+func (n node) fixedSuffix() int { return int(n[1]) }
+func (n node) fixedValue() int  { return u16(n[6:]) }
+
+// cellAt returns the offset of cell i of a leaf that is not fixed.
+func (n node) cellAt(i int) int { return u16(n[n.heads()+headSize*n.count()+2*i:]) }
+
+// record decodes record i.
+func (n node) record(i int) record {
+	if n.fixed() {
+		size := n.fixedValue()
+		at := n.heads() + headSize*n.count() + i*size
+		return record{suffix: n.fixedSuffix(), value: n[at : at+size : at+size]}
+	}
+	at := n.cellAt(i)
+	a, b := u16(n[at:]), u16(n[at+2:])
+	r := record{suffix: a & lengthMask, kind: b >> kindShift}
+	at += cellHeader
+	if k := r.suffix - headSize; k > 0 {
+		r.rest = n[at : at+k]
+		at += k
+	}
+	if a&longBit != 0 {
+		r.long = n[at : at+longRefSize]
+		at += longRefSize
+	}
+	end := at + b&lengthMask
+	r.value = n[at:end:end]
+	return r
+}
+
+// valueAt returns the kind of the value part of record i and where it lies.
+func (n node) valueAt(i int) (kind, from, to int) {
+	if n.fixed() {
+		size := n.fixedValue()
+		at := n.heads() + headSize*n.count() + i*size
+		return valueInline, at, at + size
+	}
+	at := n.cellAt(i)
+	a, b := u16(n[at:]), u16(n[at+2:])
+	at += cellHeader + max(0, a&lengthMask-headSize)
+	if a&longBit != 0 {
+		at += longRefSize
+	}
+	return b >> kindShift, at, at + b&lengthMask
+}
+
+// value returns the kind and the value part of record i: less work than record.
+func (n node) value(i int) (kind int, value []byte) {
+	kind, from, to := n.valueAt(i)
+	return kind, n[from:to:to]
+}
+
+// cellSize returns how many bytes cell i takes.
+func (n node) cellSize(i int) int {
+	at := n.cellAt(i)
+	a := u16(n[at:])
+	size := cellHeader + max(0, a&lengthMask-headSize) + u16(n[at+2:])&lengthMask
+	if a&longBit != 0 {
+		size += longRefSize
+	}
+	return size
+}
+
+// findLeaf returns the first record whose key is not below key, and whether it
+// is key itself.
+func (s *Snapshot) findLeaf(n node, key []byte) (int, bool, error) {
+	c := n.count()
+	if p := u16(n[4:]); p > 0 {
+		switch n.against(key) {
+		case -1:
+			return 0, false, nil
+		case 1:
+			return c, false, nil
+		}
+		key = key[p:]
+	}
+	head, h := headOf(key), n.heads()
+	heads := n[h : h+headSize*c]
+	i := lowerBound(heads, head)
+	if i == c || u32(heads[headSize*i:]) != head {
+		return i, false, nil
+	}
+	if n.fixed() {
+		switch size := n.fixedSuffix(); {
+		case len(key) == size:
+			return i, true, nil
+		case len(key) > size:
+			return i + 1, false, nil
+		}
+		return i, false, nil
+	}
+	if i+1 == c || u32(heads[headSize*(i+1):]) != head {
+		d, err := s.compareLeaf(n, i, key)
+		if d < 0 {
+			i++
+		}
+		return i, d == 0, err
+	}
+	return s.findTie(n, i, key, head)
+}
+
+// findTie searches among the records from i on that share one head.
+func (s *Snapshot) findTie(n node, i int, key []byte, head uint32) (int, bool, error) {
+	h := n.heads()
+	end := n.count()
+	if head != ^uint32(0) {
+		end = i + lowerBound(n[h+headSize*i:h+headSize*end], head+1)
+	}
+	for i < end {
+		mid := int(uint(i+end) >> 1)
+		d, err := s.compareLeaf(n, mid, key)
+		if err != nil || d == 0 {
+			return mid, d == 0, err
+		}
+		if d < 0 {
+			i = mid + 1
+		} else {
+			end = mid
+		}
+	}
+	return i, false, nil
+}
+
+// compareLeaf compares record i, whose head equals that of suffix, with it.
+func (s *Snapshot) compareLeaf(n node, i int, suffix []byte) (int, error) {
+	at := n.cellAt(i)
+	a := u16(n[at:])
+	size := a & lengthMask
+	at += cellHeader
+	if a&longBit != 0 {
+		end := at + size - headSize
+		return s.compareLong(n[at:end], decodeLong(n[end:]), u16(n[4:]), suffix)
+	}
+	if size < headSize || len(suffix) < headSize {
+		return compareShort(size, len(suffix)), nil
+	}
+	return bytes.Compare(n[at:at+size-headSize], suffix[headSize:]), nil
+}
+
+// appendKey appends the inline bytes of key i to b: all of it unless it is long.
+func (n node) appendKey(b []byte, i int) []byte {
+	b = append(b, n.prefix()...)
+	head := n.head(i)
+	var size int
+	var rest []byte
+	if n.fixed() {
+		size = n.fixedSuffix()
+	} else {
+		at := n.cellAt(i)
+		size = u16(n[at:]) & lengthMask
+		if size > headSize {
+			rest = n[at+cellHeader : at+cellHeader+size-headSize]
+		}
+	}
+	h := [headSize]byte{byte(head >> 24), byte(head >> 16), byte(head >> 8), byte(head)}
+	b = append(b, h[:min(size, headSize)]...)
+	return append(b, rest...)
+}
+
+// keySize returns how many inline bytes key i has.
+func (n node) keySize(i int) int {
+	if n.fixed() {
+		return u16(n[4:]) + n.fixedSuffix()
+	}
+	return u16(n[4:]) + u16(n[n.cellAt(i):])&lengthMask
+}
+
+// putKey writes the inline bytes of key i to b, which has room for exactly
+// keySize(i) bytes.
+func (n node) putKey(b []byte, i int) {
+	k := copy(b, n.prefix())
+	b = b[k:]
+	head := n.head(i)
+	if len(b) < headSize {
+		for j := range b {
+			b[j] = byte(head >> (24 - 8*j))
+		}
+		return
+	}
+	b[0], b[1], b[2], b[3] = byte(head>>24), byte(head>>16), byte(head>>8), byte(head)
+	if len(b) > headSize {
+		at := n.cellAt(i) + cellHeader
+		copy(b[headSize:], n[at:])
+	}
+}
+
+// longKey returns the place of key i if it is long.
+func (n node) longKey(i int) (longRef, bool) {
+	if n.fixed() {
+		return longRef{}, false
+	}
+	at := n.cellAt(i)
+	a := u16(n[at:])
+	if a&longBit == 0 {
+		return longRef{}, false
+	}
+	return decodeLong(n[at+cellHeader+a&lengthMask-headSize:]), true
+}
+
+// leafNeed returns how many bytes it as a record would take in n.
+func (n node) leafNeed(it *item) int {
+	return 2 + headSize + it.cellSize(u16(n[4:]))
+}
+
+// insertLeaf inserts it as record i if it fits in place, and tells if it did.
+func (n node) insertLeaf(i int, it *item) bool {
+	if n.against(it.key) != 0 || it.long != nil && len(it.key) < u16(n[4:])+headSize {
+		return false
+	}
+	if n.fixed() {
+		return n.insertFixed(i, it)
+	}
+	if n.room() < n.leafNeed(it) {
+		return false
+	}
+	c, h := n.count(), n.heads()
+	offsets := h + headSize*c
+	end := offsets + 2*c
+	copy(n[offsets+headSize+2*(i+1):], n[offsets+2*i:end])
+	copy(n[offsets+headSize:], n[offsets:offsets+2*i])
+	copy(n[h+headSize*(i+1):], n[h+headSize*i:offsets])
+	n.setCount(c + 1)
+	at := n.writeCell(it)
+	setU32(n[h+headSize*i:], headOf(it.key[u16(n[4:]):]))
+	setU16(n[offsets+headSize+2*i:], at)
+	return true
+}
+
+// writeCell writes the cell of it below the lowest one and returns its offset.
+func (n node) writeCell(it *item) int {
+	suffix := it.key[u16(n[4:]):]
+	if it.long != nil && len(suffix) > longKeyBytes {
+		suffix = suffix[:longKeyBytes]
+	}
+	at := n.low() - it.cellSize(u16(n[4:]))
+	n.setLow(at)
+	a := len(suffix)
+	if it.long != nil {
+		a |= longBit
+	}
+	setU16(n[at:], a)
+	setU16(n[at+2:], len(it.value)|it.kind<<kindShift)
+	to := n[at+cellHeader:]
+	if len(suffix) > headSize {
+		to = to[copy(to, suffix[headSize:]):]
+	}
+	to = to[copy(to, it.long):]
+	copy(to, it.value)
+	return at
+}
+
+// insertFixed inserts a record of the shape that all records of n have.
+func (n node) insertFixed(i int, it *item) bool {
+	p, size := u16(n[4:]), n.fixedValue()
+	if it.kind != valueInline || it.long != nil ||
+		len(it.key)-p != n.fixedSuffix() || len(it.value) != size ||
+		n.room() < headSize+size {
+		return false
+	}
+	c, h := n.count(), n.heads()
+	values := h + headSize*c
+	end := values + c*size
+	copy(n[values+headSize+(i+1)*size:], n[values+i*size:end])
+	copy(n[values+headSize:], n[values:values+i*size])
+	copy(n[h+headSize*(i+1):], n[h+headSize*i:values])
+	setU32(n[h+headSize*i:], headOf(it.key[p:]))
+	copy(n[values+headSize+i*size:], it.value)
+	n.setCount(c + 1)
+	return true
+}
+
+// replaceLeaf gives record i another value if that fits in place, and tells if
+// it did. If lent is set, bytes of the old value are left as they are (I6).
+func (n node) replaceLeaf(i int, it *item, lent bool) bool {
+	if n.fixed() {
+		if it.kind != valueInline || len(it.value) != n.fixedValue() {
+			return false
+		}
+		_, old := n.value(i)
+		copy(old, it.value)
+		return true
+	}
+	kind, old := n.value(i)
+	if kind == it.kind && len(old) == len(it.value) && !lent {
+		copy(old, it.value)
+		return true
+	}
+	if n.room() < it.cellSize(u16(n[4:])) {
+		return false
+	}
+	n.addDead(n.cellSize(i))
+	at := n.writeCell(it)
+	setU16(n[n.heads()+headSize*n.count()+2*i:], at)
+	return true
+}
+
+// removeLeaf removes record i. No cell moves; a fixed leaf moves its values.
+func (n node) removeLeaf(i int) {
+	c, h := n.count(), n.heads()
+	width := 2
+	if n.fixed() {
+		width = n.fixedValue()
+	} else {
+		n.addDead(n.cellSize(i))
+	}
+	second := h + headSize*c
+	end := second + c*width
+	copy(n[h+headSize*i:], n[h+headSize*(i+1):second])
+	copy(n[second-headSize:], n[second:second+i*width])
+	copy(n[second-headSize+i*width:], n[second+(i+1)*width:end])
+	n.setCount(c - 1)
+}

@@ -1,0 +1,385 @@
+package tx
+
+import (
+	"bytes"
+	"slices"
+)
+
+// This file keeps buckets within buckets. A bucket's record in its parent is
+// its header, followed by its leaf if that is small (node.go); the record is
+// brought up to date when the transaction commits.
+//
+//	B1 Within a write transaction the Bucket in kids counts, not its record.
+//	B2 A bucket is inlined only if all its records are plain and inline, so
+//	   that inline leaves never lead anywhere.
+
+// Bucket returns the nested bucket of that name, or nil if there is none or if
+// the name is that of a key with a value.
+func (b *Bucket) Bucket(name []byte) (kid *Bucket) {
+	t := b.tx
+	if !b.readable() {
+		return nil
+	}
+	if kid := b.kids[string(name)]; kid != nil {
+		return kid
+	}
+	if !t.managed {
+		defer t.guard(armFaults())
+	}
+	n, p, i, found, err := b.find(name)
+	if err != nil {
+		t.fail(err)
+	}
+	if err != nil || !found {
+		return nil
+	}
+	if kind, _ := n.value(i); kind != valueBucket {
+		return nil
+	}
+	return b.open(name, n, p, i)
+}
+
+// open makes the Bucket for record i of n.
+func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
+	t := b.tx
+	var kid *Bucket
+	if t.writing == nil && b == &t.root && t.taken.CompareAndSwap(false, true) {
+		kid = &t.first
+	} else {
+		kid = new(Bucket)
+	}
+	_, from, to := n.valueAt(i)
+	kid.tx, kid.header, kid.FillPercent = t, DecodeBucketHeader(n[from:to]), DefaultFillPercent
+	kid.depth = b.depth + 1
+	if from += BucketHeaderSize; from < to {
+		kid.inline = t.snap.placeOf(n, p, from, to)
+	}
+	if t.writing != nil {
+		if p != nil && from < to {
+			p.lent = true // the record may move, its leaf may not
+		}
+		b.adopt(kid, bytes.Clone(name))
+	}
+	return kid
+}
+
+// adopt makes kid the one Bucket for its name in b.
+func (b *Bucket) adopt(kid *Bucket, name []byte) {
+	if b.kids == nil {
+		b.kids = make(map[string]*Bucket)
+	}
+	kid.parent, kid.name = b, name
+	b.kids[string(name)] = kid
+}
+
+// CreateBucket creates a bucket below b and returns it. It returns
+// ErrBucketNameRequired, ErrKeyTooLarge, ErrBucketExists, ErrIncompatibleValue if
+// name is that of a key with a value, ErrTxNotWritable or ErrTxClosed.
+func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(name) == 0:
+		return nil, ErrBucketNameRequired
+	case len(name) > MaxKeySize:
+		return nil, ErrKeyTooLarge
+	case b.depth >= MaxBucketDepth:
+		return nil, ErrBucketTooDeep
+	}
+	t := b.tx
+	if !t.managed {
+		defer t.guardErr(armFaults(), &err)
+	}
+	found, err := b.findPath(name)
+	if err != nil {
+		t.fail(err)
+		return nil, err
+	}
+	if found {
+		f := &t.path[len(t.path)-1]
+		if kind, _ := f.node.value(f.idx); kind == valueBucket {
+			return nil, ErrBucketExists
+		}
+		return nil, ErrIncompatibleValue
+	}
+	if err := b.set(name, BucketHeader{}.Append(nil), valueBucket, false); err != nil {
+		return nil, err
+	}
+	kid = &Bucket{tx: t, FillPercent: DefaultFillPercent, depth: b.depth + 1}
+	b.adopt(kid, bytes.Clone(name))
+	return kid, nil
+}
+
+// CreateBucketIfNotExists returns the bucket of that name below b, and creates
+// it if it does not exist. Its errors are those of CreateBucket but for
+// ErrBucketExists.
+func (b *Bucket) CreateBucketIfNotExists(name []byte) (*Bucket, error) {
+	kid, err := b.CreateBucket(name)
+	if err == ErrBucketExists {
+		if kid = b.Bucket(name); kid == nil {
+			return nil, b.tx.Err()
+		}
+		return kid, nil
+	}
+	return kid, err
+}
+
+// DeleteBucket deletes the bucket of that name with all that it holds. It
+// returns ErrBucketNotFound, ErrIncompatibleValue if name is that of a key with
+// a value, ErrTxNotWritable or ErrTxClosed.
+func (b *Bucket) DeleteBucket(name []byte) (err error) {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	t := b.tx
+	if !t.managed {
+		defer t.guardErr(armFaults(), &err)
+	}
+	kid, err := b.claim(name)
+	if err != nil {
+		return err
+	}
+	if err := kid.clear(); err != nil {
+		t.fail(err)
+		return err
+	}
+	return b.disown(kid)
+}
+
+// claim returns the Bucket of that name, for its deletion or move.
+func (b *Bucket) claim(name []byte) (*Bucket, error) {
+	if kid := b.Bucket(name); kid != nil {
+		return kid, nil
+	}
+	if err := b.tx.Err(); err != nil {
+		return nil, err
+	}
+	if _, _, _, found, err := b.find(name); err != nil || !found {
+		b.tx.fail(err)
+		if err == nil {
+			err = ErrBucketNotFound
+		}
+		return nil, err
+	}
+	return nil, ErrIncompatibleValue
+}
+
+// disown removes the record of kid from b.
+func (b *Bucket) disown(kid *Bucket) error {
+	delete(b.kids, string(kid.name))
+	found, err := b.findPath(kid.name)
+	if err != nil {
+		b.tx.fail(err)
+		return err
+	}
+	if !found {
+		return ErrBucketNotFound
+	}
+	return b.remove()
+}
+
+// MoveBucket moves the bucket of that name from b to dst, with all that it
+// holds; handles of it stay valid. It returns ErrBucketNotFound, ErrBucketExists if dst has
+// a bucket of that name, ErrIncompatibleValue if the name is that of a key
+// with a value in either, ErrSameBuckets if b and dst are the same or dst lies
+// within the bucket that is moved, ErrDifferentDB if they belong to different
+// transactions, ErrTxNotWritable or ErrTxClosed.
+func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	if err := dst.usable(); err != nil {
+		return err
+	}
+	t := b.tx
+	if t != dst.tx {
+		return ErrDifferentDB
+	}
+	if !t.managed {
+		defer t.guardErr(armFaults(), &err)
+	}
+	kid, err := b.claim(name)
+	if err != nil {
+		return err
+	}
+	if b == dst {
+		return ErrSameBuckets
+	}
+	for up := dst; up != nil; up = up.parent {
+		if up == kid {
+			return ErrSameBuckets
+		}
+	}
+	found, err := dst.findPath(name)
+	if err != nil {
+		t.fail(err)
+		return err
+	}
+	if found {
+		f := &t.path[len(t.path)-1]
+		if kind, _ := f.node.value(f.idx); kind == valueBucket {
+			return ErrBucketExists
+		}
+		return ErrIncompatibleValue
+	}
+	record := append(kid.header.Append(nil), kid.inline.bytes(t.snap)...)
+	if err := dst.set(name, record, valueBucket, false); err != nil {
+		return err
+	}
+	if err := b.disown(kid); err != nil {
+		return err
+	}
+	kid.dirty = true
+	dst.adopt(kid, kid.name)
+	return nil
+}
+
+// flush brings the records of all changed buckets below b up to date.
+func (b *Bucket) flush() error {
+	names := make([]string, 0, len(b.kids))
+	for name := range b.kids {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		kid := b.kids[name]
+		if err := kid.flush(); err != nil {
+			return err
+		}
+		if !kid.dirty {
+			continue
+		}
+		record, err := kid.record()
+		if err != nil {
+			return err
+		}
+		found, err := b.findPath(kid.name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return Corrupt(b.header.Root.ID, "bucket %q lost its record", name)
+		}
+		if err := b.set(kid.name, record, valueBucket, true); err != nil {
+			return err
+		}
+		kid.dirty = false
+	}
+	return nil
+}
+
+// record returns what the parent's record says of b, inlining it if it is small.
+func (b *Bucket) record() ([]byte, error) {
+	t := b.tx
+	size := t.snap.PageSize() - HeaderSize
+	n := b.inline.bytes(t.snap)
+	if len(n) > 0 || b.header.Root.ID == 0 {
+		return append(b.header.Append(nil), n...), nil
+	}
+	n, _, err := t.snap.load(b.header.Root)
+	if err != nil {
+		return nil, err
+	}
+	small := inlineLimit(size) - BucketHeaderSize
+	if n.branch() || n.used() > 2*small {
+		return b.header.Append(nil), nil
+	}
+	t.resetGather()
+	items := t.gatherLeaf(n)
+	for i := range items {
+		if items[i].kind != valueInline || items[i].long != nil { // B2
+			return b.header.Append(nil), nil
+		}
+	}
+	need := leafSize(items)
+	if need > small {
+		return b.header.Append(nil), nil
+	}
+	leaf := make(node, need)
+	leaf.buildLeaf(items)
+	t.free(b.header.Root, 1)
+	b.header.Root, b.inline = Ref{}, place{heap: leaf}
+	b.version++
+	return append(b.header.Append(nil), leaf...), nil
+}
+
+// clear frees all that the bucket holds and marks it, and all Buckets below it,
+// as gone.
+func (b *Bucket) clear() error {
+	b.gone = true
+	b.version++
+	if b.header.Root.ID == 0 {
+		return nil
+	}
+	return b.clearTree(b.header.Root, 0)
+}
+
+// clearTree frees the tree at ref with its extents and nested buckets.
+func (b *Bucket) clearTree(ref Ref, depth int) error {
+	t := b.tx
+	if depth > maxDepth {
+		return b.tooDeep()
+	}
+	n, _, err := t.snap.load(ref)
+	if err != nil {
+		return err
+	}
+	c := n.count()
+	if n.branch() {
+		for i := 0; i <= c; i++ {
+			if err := b.clearTree(n.child(i), depth+1); err != nil {
+				return err
+			}
+			if i < c {
+				t.freeSep(n, i)
+			}
+		}
+	} else if err := b.clearRecords(n, 0, c); err != nil {
+		return err
+	}
+	t.free(ref, 1)
+	return nil
+}
+
+// clearRecords frees what records i to j of leaf n lead to.
+func (b *Bucket) clearRecords(n node, i, j int) error {
+	t := b.tx
+	for ; i < j; i++ {
+		r := n.record(i)
+		switch r.kind {
+		case valueExtent:
+			t.freeLong(r.value)
+		case valueBucket:
+			if err := b.clearKid(n, i, r.value); err != nil {
+				return err
+			}
+		}
+		if r.long != nil {
+			t.freeLong(r.long)
+		}
+	}
+	return nil
+}
+
+// clearKid clears the nested bucket of record i of n, whose value part is v.
+func (b *Bucket) clearKid(n node, i int, v []byte) error {
+	t := b.tx
+	name := n.appendKey(nil, i)
+	if r, long := n.longKey(i); long {
+		whole, err := t.snap.extent(r)
+		if err != nil {
+			return err
+		}
+		name = whole
+	}
+	kid := b.kids[string(name)]
+	if kid == nil {
+		kid = &Bucket{tx: t, header: DecodeBucketHeader(v), depth: b.depth + 1}
+	}
+	if kid.depth > MaxBucketDepth {
+		return Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", MaxBucketDepth)
+	}
+	delete(b.kids, string(name))
+	return kid.clear()
+}

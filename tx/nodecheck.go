@@ -1,0 +1,164 @@
+package tx
+
+import (
+	"errors"
+	"fmt"
+)
+
+// check proves N2 for a node that was read from a file: every length and offset
+// that searching and editing rely on lies in bounds, and heads do not descend.
+// It costs one pass and is made on the first touch of a page, after its
+// checksum. Whatever the bytes are, it returns.
+func (n node) check() error {
+	if err := n.checkHeader(); err != nil {
+		return err
+	}
+	if err := n.checkHeads(); err != nil {
+		return err
+	}
+	switch {
+	case n.branch():
+		return n.checkBranch()
+	case n.fixed():
+		return n.checkFixed()
+	}
+	return n.checkLeaf(true)
+}
+
+func (n node) checkHeader() error {
+	if len(n) < nodeHeader || n[0] > flagFixed {
+		return fmt.Errorf("unknown node layout %d", n[0])
+	}
+	p := u16(n[4:])
+	if p > inlineLimit(len(n)) && p > len(n)/2 || n.heads() > len(n) {
+		return fmt.Errorf("prefix of %d bytes", p)
+	}
+	if n.arraysEnd() > len(n) {
+		return fmt.Errorf("%d records do not fit", n.count())
+	}
+	if !n.fixed() && (n.low() < n.arraysEnd() || n.low() > len(n)) {
+		return fmt.Errorf("cells begin at %d, inside the arrays", n.low())
+	}
+	if n.dead() > len(n)-min(n.low(), len(n)) {
+		return fmt.Errorf("%d dead bytes", n.dead())
+	}
+	if !n.branch() && n.count() == 0 {
+		return errors.New("leaf without records")
+	}
+	return nil
+}
+
+func (n node) checkHeads() error {
+	h := n.heads()
+	for i, c := 1, n.count(); i < c; i++ {
+		if u32(n[h+headSize*i:]) < u32(n[h+headSize*(i-1):]) {
+			return fmt.Errorf("record %d is out of order", i)
+		}
+	}
+	return nil
+}
+
+func (n node) checkFixed() error {
+	size := n.fixedSuffix()
+	if size > headSize {
+		return fmt.Errorf("fixed suffix of %d bytes", size)
+	}
+	pad := uint32(uint64(1)<<(32-8*size) - 1)
+	for i, c := 0, n.count(); i < c; i++ {
+		if n.head(i)&pad != 0 || i > 0 && n.head(i) == n.head(i-1) {
+			return fmt.Errorf("fixed key %d is out of order", i)
+		}
+	}
+	return nil
+}
+
+// checkLeaf checks the cells of a leaf; buckets tells if it may hold buckets.
+func (n node) checkLeaf(buckets bool) error {
+	for i, c := 0, n.count(); i < c; i++ {
+		at := n.cellAt(i)
+		if at < n.low() || at+cellHeader > len(n) {
+			return fmt.Errorf("cell %d lies at %d", i, at)
+		}
+		a := u16(n[at:])
+		if a&longBit != 0 && a&lengthMask < headSize {
+			return fmt.Errorf("long key %d has no head", i)
+		}
+		if at+n.cellSize(i) > len(n) || a&(longBit>>1) != 0 {
+			return fmt.Errorf("cell %d ends outside the node", i)
+		}
+		if err := n.checkValue(i, buckets); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n node) checkValue(i int, buckets bool) error {
+	switch kind, v := n.value(i); kind {
+	case valueInline:
+		return nil
+	case valueExtent:
+		if len(v) != longRefSize {
+			return fmt.Errorf("record %d has a value place of %d bytes", i, len(v))
+		}
+		if size := decodeLong(v).size; size > MaxValueSize {
+			return fmt.Errorf("record %d has a value of %d bytes", i, size)
+		}
+		return nil
+	case valueBucket:
+		if !buckets || len(v) < BucketHeaderSize {
+			return fmt.Errorf("record %d is no whole bucket", i)
+		}
+		return checkInline(DecodeBucketHeader(v), v[BucketHeaderSize:])
+	}
+	return fmt.Errorf("record %d has an unknown kind of value", i)
+}
+
+// checkInline checks what follows a bucket header.
+func checkInline(h BucketHeader, rest node) error {
+	if h.Root.ID != 0 || len(rest) == 0 {
+		if len(rest) != 0 || h.Root.ID == 0 && h.Count != 0 {
+			return errors.New("bucket with a root page and an inline leaf, or neither")
+		}
+		return nil
+	}
+	if err := rest.checkHeader(); err != nil {
+		return fmt.Errorf("inline bucket: %w", err)
+	}
+	if rest.branch() || uint64(rest.count()) != h.Count {
+		return errors.New("inline bucket is no leaf of its count")
+	}
+	if err := rest.checkHeads(); err != nil {
+		return fmt.Errorf("inline bucket: %w", err)
+	}
+	if rest.fixed() {
+		return rest.checkFixed()
+	}
+	return rest.checkLeaf(false)
+}
+
+func (n node) checkBranch() error {
+	offsets, p := n.sepOffsets(), u16(n[4:])
+	for i, c := 0, n.count(); i < c; i++ {
+		at := u16(n[offsets+2*i:])
+		if at <= headSize {
+			if p+at == 0 {
+				return fmt.Errorf("separator %d is empty", i)
+			}
+			continue
+		}
+		if at < n.low() || at+branchCell > len(n) {
+			return fmt.Errorf("separator %d lies at %d", i, at)
+		}
+		a := u16(n[at:])
+		size := a & lengthMask
+		end := at + branchCell + size - headSize
+		if a&longBit != 0 {
+			end += longRefSize
+		}
+		if size < headSize || end > len(n) || a&(longBit>>1) != 0 {
+			return fmt.Errorf("separator %d ends outside the node", i)
+		}
+	}
+	return nil
+}

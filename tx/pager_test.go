@@ -1,0 +1,192 @@
+package tx
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync/atomic"
+	"testing"
+)
+
+// A memStore is a store in memory for the tests of this package: an image of
+// pages with small frames, and the state that was committed last.
+type memStore struct {
+	t     testing.TB
+	state Snapshot
+	used  map[PageID]uint32 // extents in use: first page to count
+	next  PageID
+	// resident keeps committed pages in the overlay instead of the image.
+	resident bool
+	allocMax int // allocations that succeed before Alloc fails; 0 = all
+}
+
+const memFirstPage = 3
+
+func newMemStore(t testing.TB, shift uint8) *memStore {
+	s := &memStore{t: t, used: map[PageID]uint32{}, next: memFirstPage}
+	s.state = Snapshot{Shift: shift, TxID: 1, HWM: memFirstPage, Source: s}
+	return s
+}
+
+func (s *memStore) Verify(sn *Snapshot, ref Ref, kind Kind) (uint32, error) {
+	at := int(ref.ID) << sn.Shift
+	if ref.ID >= sn.HWM || at+HeaderSize > len(sn.Data) {
+		return 0, Corrupt(ref.ID, "is outside the file")
+	}
+	h := sn.Data[at:]
+	if binary.LittleEndian.Uint32(h) != uint32(ref.ID) || u32(h[4:]) != ref.Stamp ||
+		Kind(h[12]) != kind {
+		return 0, Corrupt(ref.ID, "is another page: %x", h[:13])
+	}
+	return u32(h[8:]), nil
+}
+
+func (s *memStore) begin() *Tx {
+	return NewWriter(s.state, s, &memPager{store: s, id: s.state.TxID.Next(), own: map[PageID]uint32{}})
+}
+
+func (s *memStore) read() *Tx {
+	state := s.state
+	return NewReader(&state, s, memSession{})
+}
+
+type memSession struct{}
+
+func (memSession) End() {}
+
+func (s *memStore) update(fn func(t *Tx) error) {
+	s.t.Helper()
+	t := s.begin()
+	if err := fn(t); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := t.Commit(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// check fails the test if the state is inconsistent or loses pages.
+func (s *memStore) check() {
+	s.t.Helper()
+	t := s.read()
+	for err := range t.Check() {
+		s.t.Error(err)
+	}
+	if err := t.Rollback(); err != nil {
+		s.t.Error(err)
+	}
+	if s.t.Failed() {
+		s.t.FailNow()
+	}
+}
+
+func (s *memStore) Path() string { return "memory" }
+func (s *memStore) WriteTo(*Tx, io.Writer) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
+func (s *memStore) CopyFile(*Tx, string, fs.FileMode) error { return errors.ErrUnsupported }
+func (s *memStore) PageInfo(*Tx, PageID) (*PageInfo, error) { return nil, nil }
+func (s *memStore) Fault(any) error                         { return nil }
+func (s *memStore) Ended(*TxStats)                          {}
+
+func (s *memStore) CheckSpace(t *Tx, reached []uint64, report func(error)) {
+	in := make(map[PageID]bool)
+	for id, count := range s.used {
+		for i := range PageID(count) {
+			in[id+i] = true
+		}
+	}
+	for id := PageID(memFirstPage); id < t.snap.HWM; id++ {
+		if got := reached[id/64]>>(id%64)&1 != 0; got != in[id] {
+			report(fmt.Errorf("page %d: reached %v, allocated %v", id, got, in[id]))
+		}
+	}
+}
+
+// A memPager is the Pager of one write transaction on a memStore.
+type memPager struct {
+	store *memStore
+	id    TxID
+	own   map[PageID]uint32
+	freed []PageID
+	count int
+}
+
+func (p *memPager) TxID() TxID { return p.id }
+
+var errNoRoom = errors.New("no room")
+
+func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
+	p.count++
+	if p.store.allocMax > 0 && p.count > p.store.allocMax {
+		return nil, errNoRoom
+	}
+	id := p.store.next
+	p.store.next += PageID(count)
+	p.own[id] = count
+	buf := make([]byte, int(count)<<p.store.state.Shift)
+	for i := range buf {
+		buf[i] = 0xa5 // a body is not zeroed
+	}
+	return &Page{Buf: buf, ID: id, Stamp: p.id.Stamp(), Kind: kind}, nil
+}
+
+func (p *memPager) Free(ref Ref, count uint32, page *Page) {
+	if c, ok := p.own[ref.ID]; ok {
+		if c != count || page == nil {
+			p.store.t.Errorf("free of own extent %v: %d pages, want %d", ref, count, c)
+		}
+		delete(p.own, ref.ID)
+		return
+	}
+	if c := p.store.used[ref.ID]; c != count || page != nil || slices.Contains(p.freed, ref.ID) {
+		p.store.t.Errorf("free of extent %v: %d pages, want %d", ref, count, c)
+	}
+	p.freed = append(p.freed, ref.ID)
+}
+
+func (p *memPager) Scratch() []byte { return make([]byte, 1<<p.store.state.Shift) }
+
+func (p *memPager) Recycle(buf []byte) {
+	for i := range buf {
+		buf[i] = 0x5a // whoever still looks here finds out
+	}
+}
+
+func (p *memPager) Rollback() {}
+
+func (p *memPager) Commit(sn *Snapshot, changed bool) error {
+	s := p.store
+	if !changed {
+		return nil
+	}
+	for _, id := range p.freed {
+		delete(s.used, id)
+	}
+	for id, count := range p.own {
+		s.used[id] = count
+	}
+	sn.HWM = s.next
+	state := *sn
+	if !s.resident {
+		data := make([]byte, int(s.next)<<s.state.Shift)
+		copy(data, s.state.Data)
+		for id := range s.used {
+			if page := sn.Overlay.Get(id); page != nil {
+				binary.LittleEndian.PutUint32(page.Buf, uint32(id))
+				setU32(page.Buf[4:], page.Stamp)
+				setU32(page.Buf[8:], s.used[id])
+				page.Buf[12] = byte(page.Kind)
+				copy(data[int(id)<<s.state.Shift:], page.Buf)
+			}
+		}
+		state.Data, state.Overlay = data, Overlay{}
+		state.Nodes = make([]atomic.Uint32, s.next)
+		state.Extents = make([]atomic.Uint64, s.next)
+	}
+	s.state = state
+	return nil
+}

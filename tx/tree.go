@@ -1,0 +1,212 @@
+package tx
+
+// This file finds records and makes paths writable.
+//
+//	T1 A page is changed only if its stamp is that of the running transaction:
+//	   then it was born in it, and nobody else can see it. Every other page on
+//	   the way to a change is copied to a new id, and its parent is told.
+//	T2 A path is owned from the root down, so that a parent is owned before
+//	   its child's new place is written into it.
+
+// A frame is one step of a descent: a node, where it came from, and which
+// child or record of it was taken.
+type frame struct {
+	node node
+	page *Page // in memory, or nil
+	ref  Ref
+	idx  int
+}
+
+// rootNode returns the root of the bucket's tree; nil if it has no records.
+func (b *Bucket) rootNode() (node, *Page, error) {
+	if b.header.Root.ID != 0 {
+		return b.tx.snap.load(b.header.Root)
+	}
+	return b.inline.bytes(b.tx.snap), nil, nil
+}
+
+// find descends to key. It returns the leaf, its page if it is in memory, the
+// first record that is not below key, and whether that is key itself.
+func (b *Bucket) find(key []byte) (n node, p *Page, i int, found bool, err error) {
+	s := b.tx.snap
+	n, p, err = b.rootNode()
+	for depth := 0; err == nil && len(n) > 0; depth++ {
+		if !n.branch() {
+			i, found, err = s.findLeaf(n, key)
+			return n, p, i, found, err
+		}
+		if depth == maxDepth {
+			return nil, nil, 0, false, b.tooDeep()
+		}
+		if i, err = s.findBranch(n, key); err == nil {
+			n, p, err = s.load(n.child(i))
+		}
+	}
+	return nil, nil, 0, false, err
+}
+
+func (b *Bucket) tooDeep() error {
+	return Corrupt(b.header.Root.ID, "tree is deeper than %d levels", maxDepth)
+}
+
+// findPath is find for a change: it leaves the way to the record in t.path.
+// The path of a tree without pages is empty.
+func (b *Bucket) findPath(key []byte) (found bool, err error) {
+	t := b.tx
+	t.path = t.path[:0]
+	if err := b.outline(); err != nil {
+		return false, err
+	}
+	ref := b.header.Root
+	for ref.ID != 0 {
+		if len(t.path) > maxDepth {
+			return false, b.tooDeep()
+		}
+		n, p, err := t.snap.load(ref)
+		if err != nil {
+			return false, err
+		}
+		f := frame{node: n, page: p, ref: ref}
+		if !n.branch() {
+			f.idx, found, err = t.snap.findLeaf(n, key)
+			t.path = append(t.path, f)
+			return found, err
+		}
+		if f.idx, err = t.snap.findBranch(n, key); err != nil {
+			return false, err
+		}
+		t.path = append(t.path, f)
+		ref = n.child(f.idx)
+	}
+	return false, nil
+}
+
+// outline gives an inline bucket a page of its own before it is changed.
+func (b *Bucket) outline() error {
+	n := b.inline.bytes(b.tx.snap)
+	if len(n) == 0 || b.header.Root.ID != 0 {
+		return nil
+	}
+	t := b.tx
+	p, err := t.newNode()
+	if err != nil {
+		return err
+	}
+	t.resetGather()
+	node(p.Body()).buildLeaf(t.gatherLeaf(n))
+	b.header.Root, b.inline = p.Ref(), place{}
+	b.touch()
+	return nil
+}
+
+// touch notes that the tree of the bucket has changed.
+func (b *Bucket) touch() {
+	b.dirty = true
+	b.version++
+}
+
+// newNode allocates a node page and makes it part of the transaction's state.
+func (t *Tx) newNode() (*Page, error) {
+	p, err := t.pager.Alloc(KindNode, 1)
+	if err != nil {
+		return nil, err
+	}
+	p.lent = false
+	t.own.Overlay.Set(p, uint64(t.own.TxID))
+	t.stats.IncPageCount(1)
+	t.stats.IncNodeCount(1)
+	t.stats.IncPageAlloc(int64(len(p.Buf)))
+	return p, nil
+}
+
+// newExtent allocates an extent and copies data into it.
+func (t *Tx) newExtent(data []byte) (longRef, error) {
+	count := extentPages(uint32(len(data)), t.own.Shift)
+	p, err := t.pager.Alloc(KindExtent, count)
+	if err != nil {
+		return longRef{}, err
+	}
+	clear(p.Buf[HeaderSize+copy(p.Body(), data):])
+	t.own.Overlay.Set(p, uint64(t.own.TxID))
+	t.stats.IncPageCount(int64(count))
+	t.stats.IncPageAlloc(int64(len(p.Buf)))
+	return longRef{p.Ref(), uint32(len(data))}, nil
+}
+
+// free gives back an extent, wherever it is.
+func (t *Tx) free(ref Ref, count uint32) {
+	p := t.own.Overlay.Get(ref.ID)
+	if p != nil {
+		t.own.Overlay.Delete(ref.ID, uint64(t.own.TxID))
+		if p.Stamp != t.stamp {
+			p = nil
+		}
+	}
+	t.pager.Free(ref, count, p)
+}
+
+// freeLong gives back the extent of a long key or value, given its place.
+func (t *Tx) freeLong(place []byte) {
+	r := decodeLong(place)
+	t.free(r.Ref, extentPages(r.size, t.own.Shift))
+}
+
+// ownPath makes every page of t.path one of this transaction (T1, T2).
+func (b *Bucket) ownPath() error {
+	t := b.tx
+	for i := range t.path {
+		f := &t.path[i]
+		if f.page != nil && f.page.Stamp == t.stamp {
+			continue
+		}
+		if err := t.ownFrame(f); err != nil {
+			return err
+		}
+		if i == 0 {
+			b.header.Root = f.ref
+		} else {
+			t.path[i-1].node.setChild(t.path[i-1].idx, f.ref)
+		}
+	}
+	b.touch()
+	return nil
+}
+
+// ownFrame makes the page of f one of this transaction.
+func (t *Tx) ownFrame(f *frame) error {
+	if f.page != nil && f.page.Stamp == t.stamp {
+		return nil
+	}
+	p, err := t.newNode()
+	if err != nil {
+		return err
+	}
+	copy(p.Body(), f.node)
+	t.free(f.ref, 1)
+	f.node, f.page, f.ref = p.Body(), p, p.Ref()
+	return nil
+}
+
+// adjust adds delta to the record counts on the way to the current leaf.
+func (b *Bucket) adjust(delta int) {
+	path := b.tx.path
+	for i := range path[:max(0, len(path)-1)] {
+		f := &path[i]
+		f.node.setBelow(f.idx, f.node.below(f.idx)+uint64(delta))
+	}
+	b.header.Count += uint64(delta)
+}
+
+// rebuild replaces the contents of the page at f by what build writes. Bytes
+// that were handed out of the old buffer stay as they are (I6).
+func (t *Tx) rebuild(f *frame, build func(node)) {
+	buf := t.pager.Scratch()
+	build(buf[HeaderSize:])
+	old := f.page.Buf
+	f.page.Buf = buf
+	f.node = f.page.Body()
+	if !f.page.lent {
+		t.pager.Recycle(old)
+	}
+	f.page.lent = false
+}
