@@ -153,6 +153,41 @@ func (n node) setPrefix(p []byte) {
 	clear(n[nodeHeader+copy(n[nodeHeader:], p) : n.heads()])
 }
 
+// tidy tells whether the cells of leaf n lie in key order without gaps, as a
+// scan likes them: memory is then read from front to back.
+func (n node) tidy() bool {
+	if n.branch() || n.fixed() {
+		return true
+	}
+	if n.dead() > 0 {
+		return false
+	}
+	offsets := n[n.heads()+headSize*n.count() : n.arraysEnd()]
+	for i := 2; i < len(offsets); i += 2 {
+		if u16(offsets[i:]) < u16(offsets[i-2:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// tidyInto writes leaf n to dst, of the same size, with its cells in key order.
+func (n node) tidyInto(dst node) {
+	end := n.arraysEnd()
+	copy(dst, n[:end])
+	low := len(n)
+	offsets := dst[n.heads()+headSize*n.count() : end]
+	for i := n.count() - 1; i >= 0; i-- {
+		at, size := n.cellAt(i), n.cellSize(i)
+		low -= size
+		copy(dst[low:], n[at:at+size])
+		setU16(offsets[2*i:], low)
+	}
+	clear(dst[end:low])
+	dst.setLow(low)
+	setU16(dst[10:], 0)
+}
+
 // branchPrefix is the prefix of the separators of links, the first one's excluded.
 func branchPrefix(links []link) int {
 	if len(links) < 2 {

@@ -24,6 +24,7 @@ type Cursor struct {
 	path    [cursorDepth]step
 	deeper  []step
 	keys    arena
+	fetched byte // keeps fetch from being optimised away
 }
 
 type cursorState uint8
@@ -293,6 +294,7 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 		return c.none()
 	}
 	before := c.key
+	c.fetch()
 	key, value = c.current()
 	if key != nil && string(key) <= string(before) {
 		t := c.bucket.tx
@@ -301,6 +303,18 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 		return c.none()
 	}
 	return key, value
+}
+
+// fetch touches every cache line of the leaf that a walk has just reached. The
+// loads do not depend on one another, so the memory system overlaps them; record
+// by record each would be waited for.
+func (c *Cursor) fetch() {
+	n := c.top().bytes(c.bucket.tx.snap)
+	var sum byte
+	for i := n.arraysEnd(); i < len(n); i += 64 {
+		sum |= n[i]
+	}
+	c.fetched = sum
 }
 
 // prev moves to the record before the current one.
@@ -325,6 +339,7 @@ func (c *Cursor) prev() (key, value []byte) {
 		return c.none()
 	}
 	before := c.key
+	c.fetch()
 	key, value = c.current()
 	if key != nil && string(key) >= string(before) {
 		t := c.bucket.tx
@@ -389,28 +404,42 @@ func (c *Cursor) current() (key, value []byte) {
 	t := c.bucket.tx
 	s := c.top()
 	n := s.bytes(t.snap)
-	if r, long := n.longKey(s.idx); long {
-		whole, err := t.snap.extent(r)
-		if err != nil {
-			t.fail(err)
-			c.state = cursorUnset
-			return c.none()
-		}
-		key = whole
-	} else {
-		key = c.keys.take(n.keySize(s.idx))
-		n.putKey(key, s.idx)
+	e := n.entry(s.idx)
+	if e.long {
+		return c.currentLong(n, s)
+	}
+	key = c.keys.take(u16(n[4:]) + e.suffix)
+	n.putKey(key, &e)
+	c.key, c.state, c.kind = key, cursorAt, e.kind
+	value = n[e.from:e.to:e.to]
+	if e.kind == valueInline && s.page == nil {
+		return key, value
+	}
+	return c.withValue(n, s, value)
+}
+
+// currentLong is current for a key that lies in an extent.
+func (c *Cursor) currentLong(n node, s *step) (key, value []byte) {
+	t := c.bucket.tx
+	r, _ := n.longKey(s.idx)
+	key, err := t.snap.extent(r)
+	if err != nil {
+		t.fail(err)
+		c.state = cursorUnset
+		return c.none()
 	}
 	c.key, c.state = key, cursorAt
-	kind, v := n.value(s.idx)
-	c.kind = kind
-	if kind == valueInline && s.page == nil {
-		return key, v
-	}
-	value, err := t.valueOf(n, s.page, kind, v)
+	c.kind, value = n.value(s.idx)
+	return c.withValue(n, s, value)
+}
+
+// withValue returns the current key with the value that v stands for.
+func (c *Cursor) withValue(n node, s *step, v []byte) (key, value []byte) {
+	t := c.bucket.tx
+	value, err := t.valueOf(n, s.page, c.kind, v)
 	if err != nil {
 		t.fail(err)
 		return c.none()
 	}
-	return key, value
+	return c.key, value
 }

@@ -109,6 +109,9 @@ func (b *Bucket) rebuildLeaf(it *item, replace bool) (again bool, err error) {
 	}
 	if cut = splitLeaf(items, len(f.node), cut); cut == 0 {
 		items = append(items[:i], items[i+1:]...)
+		if i == 0 || i == len(items) {
+			return false, Corrupt(f.ref.ID, "leaf cannot be divided")
+		}
 		if replace {
 			b.adjust(-1)
 			if it.long != nil {
@@ -231,7 +234,9 @@ func (b *Bucket) splitBranchPage(level int, links []link, edge bool) error {
 	if edge {
 		cut = len(links) - 1
 	}
-	cut = splitBranch(links, len(f.node), cut)
+	if cut = splitBranch(links, len(f.node), cut); cut == 0 {
+		return Corrupt(f.ref.ID, "branch cannot be divided")
+	}
 	right, err := t.newNode()
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package tx
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // This file reads and edits leaves in place. What does not fit in place is
 // rebuilt from its items (build.go).
@@ -182,23 +185,52 @@ func (n node) keySize(i int) int {
 	return u16(n[4:]) + u16(n[n.cellAt(i):])&lengthMask
 }
 
-// putKey writes the inline bytes of key i to b, which has room for exactly
-// keySize(i) bytes.
-func (n node) putKey(b []byte, i int) {
-	k := copy(b, n.prefix())
-	b = b[k:]
-	head := n.head(i)
+// An entry is a leaf record as a cursor hands it out: decoded in one pass.
+type entry struct {
+	head     uint32
+	suffix   int // bytes of the suffix that the node holds
+	rest     int // where those behind the head lie
+	long     bool
+	kind     int
+	from, to int // where the value part lies
+}
+
+// entry decodes record i.
+func (n node) entry(i int) (e entry) {
+	h, c := n.heads(), n.count()
+	e.head = u32(n[h+headSize*i:])
+	if n.fixed() {
+		size := n.fixedValue()
+		e.suffix = n.fixedSuffix()
+		e.from = h + headSize*c + i*size
+		e.to = e.from + size
+		return e
+	}
+	at := u16(n[h+headSize*c+2*i:])
+	ab := u32(n[at:])
+	a, b := int(ab&0xffff), int(ab>>16)
+	e.suffix, e.long, e.kind = a&lengthMask, a&longBit != 0, b>>kindShift
+	e.rest = at + cellHeader
+	e.from = e.rest + max(0, e.suffix-headSize)
+	if e.long {
+		e.from += longRefSize
+	}
+	e.to = e.from + b&lengthMask
+	return e
+}
+
+// putKey writes the inline bytes of the key of e to b, which has room for
+// exactly these.
+func (n node) putKey(b []byte, e *entry) {
+	b = b[copy(b, n.prefix()):]
 	if len(b) < headSize {
 		for j := range b {
-			b[j] = byte(head >> (24 - 8*j))
+			b[j] = byte(e.head >> (24 - 8*j))
 		}
 		return
 	}
-	b[0], b[1], b[2], b[3] = byte(head>>24), byte(head>>16), byte(head>>8), byte(head)
-	if len(b) > headSize {
-		at := n.cellAt(i) + cellHeader
-		copy(b[headSize:], n[at:])
-	}
+	binary.BigEndian.PutUint32(b, e.head)
+	copy(b[headSize:], n[e.rest:])
 }
 
 // longKey returns the place of key i if it is long.

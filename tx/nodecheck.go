@@ -29,9 +29,8 @@ func (n node) checkHeader() error {
 	if len(n) < nodeHeader || n[0] > flagFixed {
 		return fmt.Errorf("unknown node layout %d", n[0])
 	}
-	p := u16(n[4:])
-	if p > inlineLimit(len(n)) && p > len(n)/2 || n.heads() > len(n) {
-		return fmt.Errorf("prefix of %d bytes", p)
+	if n.heads() > len(n) {
+		return fmt.Errorf("prefix of %d bytes", u16(n[4:]))
 	}
 	if n.arraysEnd() > len(n) {
 		return fmt.Errorf("%d records do not fit", n.count())
@@ -39,8 +38,8 @@ func (n node) checkHeader() error {
 	if !n.fixed() && (n.low() < n.arraysEnd() || n.low() > len(n)) {
 		return fmt.Errorf("cells begin at %d, inside the arrays", n.low())
 	}
-	if n.dead() > len(n)-min(n.low(), len(n)) {
-		return fmt.Errorf("%d dead bytes", n.dead())
+	if n.fixed() && (n.low() != len(n) || n.dead() != 0) {
+		return errors.New("fixed leaf with cells")
 	}
 	if !n.branch() && n.count() == 0 {
 		return errors.New("leaf without records")
@@ -74,6 +73,7 @@ func (n node) checkFixed() error {
 
 // checkLeaf checks the cells of a leaf; buckets tells if it may hold buckets.
 func (n node) checkLeaf(buckets bool) error {
+	cells := n.dead()
 	for i, c := 0, n.count(); i < c; i++ {
 		at := n.cellAt(i)
 		if at < n.low() || at+cellHeader > len(n) {
@@ -89,6 +89,16 @@ func (n node) checkLeaf(buckets bool) error {
 		if err := n.checkValue(i, buckets); err != nil {
 			return err
 		}
+		cells += n.cellSize(i)
+	}
+	return n.checkCells(cells)
+}
+
+// checkCells checks that the cells, dead ones included, fill the room behind
+// low: then they do not overlap more than editing can bear.
+func (n node) checkCells(cells int) error {
+	if cells != len(n)-n.low() {
+		return fmt.Errorf("cells take %d bytes of %d", cells, len(n)-n.low())
 	}
 	return nil
 }
@@ -139,6 +149,7 @@ func checkInline(h BucketHeader, rest node) error {
 
 func (n node) checkBranch() error {
 	offsets, p := n.sepOffsets(), u16(n[4:])
+	cells := n.dead()
 	for i, c := 0, n.count(); i < c; i++ {
 		at := u16(n[offsets+2*i:])
 		if at <= headSize {
@@ -159,6 +170,7 @@ func (n node) checkBranch() error {
 		if size < headSize || end > len(n) || a&(longBit>>1) != 0 {
 			return fmt.Errorf("separator %d ends outside the node", i)
 		}
+		cells += end - at
 	}
-	return nil
+	return n.checkCells(cells)
 }

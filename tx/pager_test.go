@@ -20,7 +20,8 @@ type memStore struct {
 	next  PageID
 	// resident keeps committed pages in the overlay instead of the image.
 	resident bool
-	allocMax int // allocations that succeed before Alloc fails; 0 = all
+	allocMax int  // allocations that succeed before Alloc fails; 0 = all
+	hostile  bool // the pages lead to one another in ways that free them twice
 }
 
 const memFirstPage = 3
@@ -142,7 +143,9 @@ func (p *memPager) Free(ref Ref, count uint32, page *Page) {
 		delete(p.own, ref.ID)
 		return
 	}
-	if c := p.store.used[ref.ID]; c != count || page != nil || slices.Contains(p.freed, ref.ID) {
+	if c := p.store.used[ref.ID]; p.store.hostile {
+		return
+	} else if c != count || page != nil || slices.Contains(p.freed, ref.ID) {
 		p.store.t.Errorf("free of extent %v: %d pages, want %d", ref, count, c)
 	}
 	p.freed = append(p.freed, ref.ID)

@@ -112,6 +112,7 @@ func (t *Tx) newNode() (*Page, error) {
 		return nil, err
 	}
 	p.lent = false
+	t.born = append(t.born, p)
 	t.own.Overlay.Set(p, uint64(t.own.TxID))
 	t.stats.IncPageCount(1)
 	t.stats.IncNodeCount(1)
@@ -209,4 +210,17 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 		t.pager.Recycle(old)
 	}
 	f.page.lent = false
+}
+
+// tidy puts the cells of all leaves that the transaction leaves behind into key
+// order. Its user is done with their bytes.
+func (t *Tx) tidy() {
+	for _, p := range t.born {
+		n := node(p.Body())
+		if t.own.Overlay.Get(p.ID) != p || n.tidy() {
+			continue
+		}
+		f := frame{node: n, page: p}
+		t.rebuild(&f, n.tidyInto)
+	}
 }

@@ -57,6 +57,7 @@ type writing struct {
 	stats    TxStats  // first, for its alignment on 32-bit systems
 	own      Snapshot // what the transaction has built; snap points to it
 	onCommit []func()
+	born     []*Page // node pages, also those that are free again
 	path     []frame
 	keys     []byte // scratch of gatherLeaf and gatherBranch
 	items    []item
@@ -198,6 +199,7 @@ func (t *Tx) prepare() (err error) {
 		t.fail(err)
 		return err
 	}
+	t.tidy()
 	t.changed = t.root.dirty
 	t.own.Root = t.root.header
 	return nil
