@@ -19,15 +19,19 @@ type Bucket struct {
 	header BucketHeader
 	inline place // the leaf of a bucket that has no page of its own
 
-	// In a write transaction there is one Bucket for each bucket that was
-	// opened, so that all who hold it see its changes.
+	version uint64 // changes whenever the tree does; cursors compare it
+	depth   int32  // 0 for the root bucket
+	gone    bool   // deleted
+	edit    *bucketEdit
+}
+
+// bucketEdit is what a bucket of a write transaction has besides. There is one
+// Bucket for each bucket that was opened, so that all who hold it see its changes.
+type bucketEdit struct {
 	parent   *Bucket
 	name     []byte
 	kids     map[string]*Bucket
-	version  uint64 // changes whenever the tree does; cursors compare it
 	dirty    bool   // header differs from what the parent's record says
-	gone     bool   // deleted
-	depth    int    // 0 for the root bucket
 	lastPage PageID // where the last record was inserted
 	lastIdx  int
 }
@@ -222,7 +226,7 @@ func (b *Bucket) SetSequence(v uint64) error {
 	if err := b.usable(); err != nil {
 		return err
 	}
-	b.header.Sequence, b.dirty = v, true
+	b.header.Sequence, b.edit.dirty = v, true
 	return nil
 }
 

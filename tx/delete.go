@@ -40,7 +40,7 @@ func (b *Bucket) removeOwned() error {
 	}
 	f.node.removeLeaf(f.idx) // the bytes of a cell stay where they are (I6)
 	b.adjust(-1)
-	b.lastPage = 0
+	b.edit.lastPage = 0
 	return b.shrink(level)
 }
 

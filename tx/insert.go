@@ -69,12 +69,12 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 }
 
 // appendedTo notes where the last record was inserted, to tell ascending keys.
-func (b *Bucket) appendedTo(id PageID, i int) { b.lastPage, b.lastIdx = id, i }
+func (b *Bucket) appendedTo(id PageID, i int) { b.edit.lastPage, b.edit.lastIdx = id, i }
 
 // ascending tells whether inserting at record i of page id, which has c
 // records, goes on with an ascending run.
 func (b *Bucket) ascending(id PageID, i, c int) bool {
-	return i == c && b.lastPage == id && b.lastIdx == i-1
+	return i == c && b.edit.lastPage == id && b.edit.lastIdx == i-1
 }
 
 // rebuildLeaf builds the leaf at the end of the path anew, with it at its place,

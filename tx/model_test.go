@@ -262,7 +262,7 @@ func (r *modelRun) move(b *Bucket, m *modelBucket) {
 	dst, dm := r.pick()
 	kid := b.Bucket([]byte(name))
 	want := error(nil)
-	for up := dst; up != nil; up = up.parent {
+	for up := dst; up != nil; up = up.edit.parent {
 		if up == kid {
 			want = ErrSameBuckets
 		}

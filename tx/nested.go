@@ -20,7 +20,7 @@ func (b *Bucket) Bucket(name []byte) (kid *Bucket) {
 	if !b.readable() {
 		return nil
 	}
-	if kid := b.kids[string(name)]; kid != nil {
+	if kid := b.kid(name); kid != nil {
 		return kid
 	}
 	if !t.managed {
@@ -63,13 +63,24 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 	return kid
 }
 
+// kid returns the Bucket that was opened for name below b, or nil.
+func (b *Bucket) kid(name []byte) *Bucket {
+	if b.edit == nil {
+		return nil
+	}
+	return b.edit.kids[string(name)]
+}
+
 // adopt makes kid the one Bucket for its name in b.
 func (b *Bucket) adopt(kid *Bucket, name []byte) {
-	if b.kids == nil {
-		b.kids = make(map[string]*Bucket)
+	if b.edit.kids == nil {
+		b.edit.kids = make(map[string]*Bucket)
 	}
-	kid.parent, kid.name = b, name
-	b.kids[string(name)] = kid
+	if kid.edit == nil {
+		kid.edit = new(bucketEdit)
+	}
+	kid.edit.parent, kid.edit.name = b, name
+	b.edit.kids[string(name)] = kid
 }
 
 // CreateBucket creates a bucket below b and returns it. It returns
@@ -167,8 +178,8 @@ func (b *Bucket) claim(name []byte) (*Bucket, error) {
 
 // disown removes the record of kid from b.
 func (b *Bucket) disown(kid *Bucket) error {
-	delete(b.kids, string(kid.name))
-	found, err := b.findPath(kid.name)
+	delete(b.edit.kids, string(kid.edit.name))
+	found, err := b.findPath(kid.edit.name)
 	if err != nil {
 		b.tx.fail(err)
 		return err
@@ -206,7 +217,7 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	if b == dst {
 		return ErrSameBuckets
 	}
-	for up := dst; up != nil; up = up.parent {
+	for up := dst; up != nil; up = up.edit.parent {
 		if up == kid {
 			return ErrSameBuckets
 		}
@@ -230,41 +241,41 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	if err := b.disown(kid); err != nil {
 		return err
 	}
-	kid.dirty = true
-	dst.adopt(kid, kid.name)
+	kid.edit.dirty = true
+	dst.adopt(kid, kid.edit.name)
 	return nil
 }
 
 // flush brings the records of all changed buckets below b up to date.
 func (b *Bucket) flush() error {
-	names := make([]string, 0, len(b.kids))
-	for name := range b.kids {
+	names := make([]string, 0, len(b.edit.kids))
+	for name := range b.edit.kids {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		kid := b.kids[name]
+		kid := b.edit.kids[name]
 		if err := kid.flush(); err != nil {
 			return err
 		}
-		if !kid.dirty {
+		if !kid.edit.dirty {
 			continue
 		}
 		record, err := kid.record()
 		if err != nil {
 			return err
 		}
-		found, err := b.findPath(kid.name)
+		found, err := b.findPath(kid.edit.name)
 		if err != nil {
 			return err
 		}
 		if !found {
 			return Corrupt(b.header.Root.ID, "bucket %q lost its record", name)
 		}
-		if err := b.set(kid.name, record, valueBucket, true); err != nil {
+		if err := b.set(kid.edit.name, record, valueBucket, true); err != nil {
 			return err
 		}
-		kid.dirty = false
+		kid.edit.dirty = false
 	}
 	return nil
 }
@@ -373,13 +384,14 @@ func (b *Bucket) clearKid(n node, i int, v []byte) error {
 		}
 		name = whole
 	}
-	kid := b.kids[string(name)]
-	if kid == nil {
+	kid := b.kid(name)
+	if kid != nil {
+		delete(b.edit.kids, string(name))
+	} else {
 		kid = &Bucket{tx: t, header: DecodeBucketHeader(v), depth: b.depth + 1}
 	}
 	if kid.depth > MaxBucketDepth {
 		return Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", MaxBucketDepth)
 	}
-	delete(b.kids, string(name))
 	return kid.clear()
 }

@@ -41,7 +41,7 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	}
 	b.header.Root = root
 	b.header.Count -= deleted
-	b.lastPage = 0
+	b.edit.lastPage = 0
 	b.touch()
 	return deleted, b.mend(lo)
 }

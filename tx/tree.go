@@ -101,7 +101,7 @@ func (b *Bucket) outline() error {
 
 // touch notes that the tree of the bucket has changed.
 func (b *Bucket) touch() {
-	b.dirty = true
+	b.edit.dirty = true
 	b.version++
 }
 

@@ -78,6 +78,7 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.own.TxID = p.TxID()
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
+	t.root.edit = new(bucketEdit)
 	return t
 }
 
@@ -200,7 +201,7 @@ func (t *Tx) prepare() (err error) {
 		return err
 	}
 	t.tidy()
-	t.changed = t.root.dirty
+	t.changed = t.root.edit.dirty
 	t.own.Root = t.root.header
 	return nil
 }
@@ -240,7 +241,7 @@ func (t *Tx) end() {
 		t.writing = &writing{stats: stats.copy()}
 	}
 	t.root.header = BucketHeader{}
-	t.root.kids = nil
+	t.root.edit = nil
 }
 
 // Bucket returns the top-level bucket of that name, or nil if there is none.

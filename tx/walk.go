@@ -88,12 +88,12 @@ func (w *walker) record(b *Bucket, n node, p *Page, i int) error {
 // peek returns the bucket of record i of n, without opening it for the user.
 func (b *Bucket) peek(n node, p *Page, i int) (*Bucket, error) {
 	t := b.tx
-	if len(b.kids) > 0 {
+	if b.edit != nil && len(b.edit.kids) > 0 {
 		name, err := t.snap.leafKey(n, i)
 		if err != nil {
 			return nil, err
 		}
-		if kid := b.kids[string(name)]; kid != nil {
+		if kid := b.kid(name); kid != nil {
 			return kid, nil
 		}
 	}
@@ -236,15 +236,8 @@ type BucketStructure struct {
 	Children []BucketStructure `json:"buckets,omitempty"` // buckets in it
 }
 
-// Inspect returns the tree of buckets below b, and b itself as "root" if it is
-// the top level.
-func (b *Bucket) Inspect() BucketStructure {
-	name := "root"
-	if b.depth > 0 {
-		name = string(b.name)
-	}
-	return b.inspect(name)
-}
+// Inspect returns the tree of buckets below b, which is itself named "root".
+func (b *Bucket) Inspect() BucketStructure { return b.inspect("root") }
 
 func (b *Bucket) inspect(name string) BucketStructure {
 	s := BucketStructure{Name: name}
