@@ -161,9 +161,10 @@ func (b *Bucket) Put(key, value []byte) (err error) {
 // set stores a value, or the record of a bucket, where findPath has just led.
 func (b *Bucket) set(key, value []byte, kind int, found bool) error {
 	t := b.tx
-	limit := inlineLimit(t.snap.PageSize() - HeaderSize)
+	size := t.snap.PageSize() - HeaderSize
+	limit := inlineLimit(size)
 	it := item{key: key, kind: kind, value: value}
-	if len(value) > limit {
+	if kind == valueInline && !inlineValue(size, len(key), len(value)) {
 		r, err := t.newExtent(value)
 		if err != nil {
 			t.fail(err)

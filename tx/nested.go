@@ -55,7 +55,7 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
 	if t.writing != nil {
-		if p != nil && from < to {
+		if p != nil && p.Stamp == t.stamp && from < to {
 			p.lent = true // the record may move, its leaf may not
 		}
 		b.adopt(kid, bytes.Clone(name))

@@ -78,9 +78,16 @@ const (
 	valueBucket = 2
 )
 
-// inlineLimit is the size up to which a key, and a value, stay in a node of
-// the given size: a quarter of it, less what keeps N3.
+// inlineLimit is the length up to which a key stays whole in a node of the
+// given size: a quarter of it, less what keeps N3.
 func inlineLimit(size int) int { return (size-64)/4 - 16 }
+
+// inlineValue tells whether a value stays in a node of the given size: up to a
+// quarter of the page, and up to half of it together with its key.
+func inlineValue(size, key, value int) bool {
+	key = min(key, inlineLimit(size))
+	return value <= min((size+HeaderSize)/4, lengthMask) && key+value <= 2*inlineLimit(size)
+}
 
 func u16(b []byte) int          { return int(binary.LittleEndian.Uint16(b)) }
 func u32(b []byte) uint32       { return binary.LittleEndian.Uint32(b) }
