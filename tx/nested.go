@@ -261,6 +261,9 @@ func (b *Bucket) flush() error {
 		if !kid.edit.dirty {
 			continue
 		}
+		if err := kid.arrange(); err != nil {
+			return err
+		}
 		record, err := kid.record()
 		if err != nil {
 			return err

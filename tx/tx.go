@@ -200,6 +200,10 @@ func (t *Tx) prepare() (err error) {
 		t.fail(err)
 		return err
 	}
+	if err := t.root.arrange(); err != nil {
+		t.fail(err)
+		return err
+	}
 	t.tidy()
 	t.changed = t.root.edit.dirty
 	t.own.Root = t.root.header
