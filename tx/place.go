@@ -31,9 +31,35 @@ func (s *Snapshot) placeOf(n node, p *Page, from, to int) place {
 	return place{off: cap(s.Data) - cap(n) + from, size: to - from}
 }
 
-// An arena hands out small pieces of memory that live as long as anybody
-// refers to them: keys that cursors put together, and copies of values. Its chunks
-// grow, so that a short look costs little and a long scan few allocations.
+// A keyArena hands out memory for the keys that a cursor puts together, which
+// live as long as anybody refers to them. Its chunks grow, so that a short look
+// costs little and a long scan few allocations. Within a chunk only counters
+// change: storing a pointer for each key would cost more than the key.
+type keyArena struct {
+	chunk    []byte
+	from, to int // the last key
+}
+
+// arenaSpare is how many bytes behind a key may be scribbled on.
+const arenaSpare = 32
+
+// take returns size bytes. The arenaSpare bytes behind them are there too, and
+// belong to the next key.
+func (a *keyArena) take(size int) []byte {
+	if a.to+size+arenaSpare > len(a.chunk) {
+		a.chunk = make([]byte, max(min(max(2*len(a.chunk), arenaFirst), arenaMax),
+			size+arenaSpare))
+		a.to = 0
+	}
+	a.from = a.to
+	a.to += size
+	return a.chunk[a.from:a.to]
+}
+
+// last returns the key that was handed out last.
+func (a *keyArena) last() []byte { return a.chunk[a.from:a.to] }
+
+// An arena hands out small pieces of memory likewise, for copies of values.
 type arena struct {
 	free []byte
 	next int
