@@ -75,10 +75,10 @@ func BenchmarkGetMiss(b *testing.B) {
 
 func BenchmarkScan(b *testing.B) {
 	c := benchBucket().Cursor()
-	k, _ := c.First()
+	c.First()
 	b.ReportAllocs()
 	for b.Loop() {
-		if k, _ = c.Next(); k == nil {
+		if k, _ := c.Next(); k == nil {
 			c.First()
 		}
 	}

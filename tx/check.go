@@ -60,7 +60,6 @@ type checker struct {
 	config  checkConfig
 	errs    chan error
 	reached []uint64 // a bit for each page below the high-water mark
-	loaded  uint64
 	from    bool // the page to begin from has been found, or none was asked for
 	found   bool
 }

@@ -92,8 +92,8 @@ func (c *Cursor) Last() (key, value []byte) {
 	return c.current()
 }
 
-// Next moves to the next key; before the first move, to the first. Past the last
-// key it returns nil and stays there.
+// Next moves to the next key. Past the last key it returns nil and stays there.
+// On a cursor that was not moved by First, Last or Seek it returns nil.
 func (c *Cursor) Next() (key, value []byte) {
 	t := c.bucket.tx
 	if !t.managed {
@@ -109,8 +109,8 @@ func (c *Cursor) Next() (key, value []byte) {
 	return c.nextLeaf()
 }
 
-// Prev moves to the key before; before the first move, to the last. Before the
-// first key it returns nil and stays there.
+// Prev moves to the key before. Before the first key it returns nil and stays
+// there. On a cursor that was not moved by First, Last or Seek it returns nil.
 func (c *Cursor) Prev() (key, value []byte) {
 	t := c.bucket.tx
 	if !t.managed {

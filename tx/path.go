@@ -198,13 +198,10 @@ func (c *Cursor) prev() (key, value []byte) {
 }
 
 // resume is Next (or Prev) when the path does not lead to the current record:
-// before the first move, after a Delete, and after a change of the bucket.
+// after a Delete, and after a change of the bucket.
 func (c *Cursor) resume(forward bool) (key, value []byte) {
-	if c.state == cursorUnset {
-		if !c.reset() || !c.descend(!forward) {
-			return c.none()
-		}
-		return c.current()
+	if c.state == cursorUnset || !c.bucket.readable() {
+		return c.none()
 	}
 	state, old := c.state, bytes.Clone(c.key())
 	found := c.seek(old)

@@ -94,9 +94,11 @@ func SnapshotOf(t *Tx) *Snapshot { return t.snap }
 
 // fail notes the first damage or fault that the transaction met.
 func (t *Tx) fail(err error) {
-	if err != nil {
-		t.failed.CompareAndSwap(nil, &err)
+	if err == nil {
+		return
 	}
+	first := err // only this escapes, and only if there is an error
+	t.failed.CompareAndSwap(nil, &first)
 }
 
 // Err returns the first damage or fault that a read of this transaction met,

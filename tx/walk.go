@@ -8,6 +8,7 @@ package tx
 type walker struct {
 	t      *Tx
 	loaded uint64 // nodes so far; more than the database has pages is damage
+	base   int    // levels above the tree that is walked: of the trees it is nested in
 	node   func(b *Bucket, ref Ref, n node, depth int) error
 	extent func(r longRef) error
 	bucket func(kid *Bucket, v []byte) error // before a nested bucket; may be nil
@@ -16,17 +17,17 @@ type walker struct {
 // walk visits the tree of b and the buckets below it.
 func (w *walker) walk(b *Bucket) error {
 	if b.header.Root.ID != 0 {
-		return w.tree(b, b.header.Root, 1)
+		return w.tree(b, b.header.Root, w.base+1)
 	}
 	if n := b.inline.bytes(w.t.snap); len(n) > 0 {
-		return w.node(b, Ref{}, n, 1)
+		return w.node(b, Ref{}, n, w.base+1)
 	}
 	return nil
 }
 
 func (w *walker) tree(b *Bucket, ref Ref, depth int) error {
 	w.loaded++
-	if depth > maxDepth || w.loaded > uint64(w.t.snap.HWM) {
+	if depth-w.base > maxDepth || w.loaded > uint64(w.t.snap.HWM) {
 		return Corrupt(ref.ID, "tree leads in a circle")
 	}
 	n, p, err := w.t.snap.load(ref)
@@ -39,7 +40,7 @@ func (w *walker) tree(b *Bucket, ref Ref, depth int) error {
 	c := n.count()
 	if !n.branch() {
 		for i := 0; i < c; i++ {
-			if err := w.record(b, n, p, i); err != nil {
+			if err := w.record(b, n, p, i, depth); err != nil {
 				return err
 			}
 		}
@@ -60,8 +61,8 @@ func (w *walker) tree(b *Bucket, ref Ref, depth int) error {
 	return nil
 }
 
-// record visits what record i of leaf n leads to.
-func (w *walker) record(b *Bucket, n node, p *Page, i int) error {
+// record visits what record i of leaf n, which is at the given depth, leads to.
+func (w *walker) record(b *Bucket, n node, p *Page, i, depth int) error {
 	if r, long := n.longKey(i); long {
 		if err := w.extent(r); err != nil {
 			return err
@@ -80,7 +81,11 @@ func (w *walker) record(b *Bucket, n node, p *Page, i int) error {
 				return err
 			}
 		}
-		return w.walk(kid)
+		outer := w.base
+		w.base = depth
+		err = w.walk(kid)
+		w.base = outer
+		return err
 	}
 	return nil
 }
@@ -145,7 +150,7 @@ type BucketStats struct {
 	LeafOverflowN   int // pages of long keys and values
 
 	KeyN  int // keys, those of nested buckets and their own names among them
-	Depth int // levels of the deepest tree
+	Depth int // levels of the tree, with those of the deepest one in it
 
 	BranchAlloc int // bytes of branch pages
 	BranchInuse int // bytes of them that are used
