@@ -60,7 +60,7 @@ type checker struct {
 	config  checkConfig
 	errs    chan error
 	reached []uint64 // a bit for each page below the high-water mark
-	from    bool // the page to begin from has been found, or none was asked for
+	from    bool     // the page to begin from has been found, or none was asked for
 	found   bool
 }
 
