@@ -24,6 +24,9 @@ func (it *item) cellSize(p int) int {
 	return size + max(0, suffix-headSize)
 }
 
+// wholeCell returns the size of the leaf cell of it in a leaf of whole keys.
+func (it *item) wholeCell() int { return cellHeader + len(it.key) + len(it.value) }
+
 // sepCell returns the size of the branch cell of it behind a prefix of p bytes.
 func (it *item) sepCell(p int) int {
 	suffix := len(it.key) - p
@@ -99,15 +102,39 @@ func leafSize(items []item) int {
 	if len(items) == 0 {
 		return nodeHeader
 	}
-	p := leafPrefix(items)
-	size := nodeHeader + (p+3)&^3
+	size, _ := leafLayout(items, leafPrefix(items))
+	return size
+}
+
+// leafLayout returns the size of the smallest node that holds items behind a
+// prefix of p bytes, and its layout, which is not yet flagWhole.
+func leafLayout(items []item, p int) (size int, layout byte) {
+	size = nodeHeader + (p+3)&^3
 	if fixedShape(items, p) {
-		return size + len(items)*(headSize+len(items[0].value))
+		return size + len(items)*(headSize+len(items[0].value)), flagFixed
 	}
 	for i := range items {
 		size += 2 + headSize + items[i].cellSize(p)
 	}
-	return size
+	return size, 0
+}
+
+// wholeShare is the part of a leaf that whole keys may add to it.
+const wholeShare = 16
+
+// wholeKeys tells whether items, which take size bytes behind a prefix of p, are
+// better stored with whole keys in a node of room bytes.
+func wholeKeys(items []item, p, size, room int) bool {
+	if (p+headSize)*len(items) > size/wholeShare {
+		return false
+	}
+	for i := range items {
+		if items[i].long != nil {
+			return false
+		}
+		size += min(len(items[i].key), p+headSize)
+	}
+	return size <= room
 }
 
 // buildLeaf writes items, which fit, into n.
@@ -117,6 +144,11 @@ func (n node) buildLeaf(items []item) {
 		return
 	}
 	p := leafPrefix(items)
+	size, layout := leafLayout(items, p)
+	if layout == 0 && wholeKeys(items, p, size, len(n)) {
+		layout = flagWhole
+	}
+	n[0] = layout
 	n.setPrefix(items[0].key[:p])
 	h := n.heads()
 	n.setCount(len(items))
@@ -124,8 +156,7 @@ func (n node) buildLeaf(items []item) {
 		setU32(n[h+headSize*i:], headOf(items[i].key[p:]))
 	}
 	second := h + headSize*len(items)
-	if fixedShape(items, p) {
-		n[0] = flagFixed
+	if layout == flagFixed {
 		n[1] = byte(len(items[0].key) - p)
 		size := len(items[0].value)
 		setU16(n[6:], size)

@@ -26,7 +26,10 @@ type Cursor struct {
 	kind    uint8 // of the current value
 	leaf    leafShape
 	keys    keyArena
-	whole   []byte // the current key if it is not the last one in keys
+	direct  bool   // the current key lies in the current leaf
+	whole   []byte // the current key if it lies neither there nor in keys
+	before  []byte // scratch
+	fetched byte   // keeps fetch from being optimised away
 }
 
 type cursorState uint8
@@ -51,10 +54,11 @@ type step struct {
 // A leafShape is what the header of the current leaf says, so that a step within
 // the leaf need not look again.
 type leafShape struct {
-	fixed   bool
-	prefix  int // its length
-	heads   int // where they begin
-	offsets int // where the offsets begin
+	layout  byte
+	direct  bool // keys are handed out as they lie there
+	prefix  int  // its length
+	heads   int  // where they begin
+	offsets int  // where the offsets begin
 }
 
 // Cursor returns a cursor over the bucket, which stands nowhere yet.

@@ -24,6 +24,18 @@ func (n node) fixedValue() int  { return u16(n[6:]) }
 // cellAt returns the offset of cell i of a leaf that is not fixed.
 func (n node) cellAt(i int) int { return u16(n[n.heads()+headSize*n.count()+2*i:]) }
 
+// keyPart returns, for the cell at at, how many suffix bytes the node holds,
+// where those behind the head lie, and where the key's part of the cell ends.
+func (n node) keyPart(at int) (suffix, rest, end int) {
+	size := u16(n[at:]) & lengthMask
+	at += cellHeader
+	if n[0] == flagWhole {
+		p := u16(n[4:])
+		return size - p, at + p + headSize, at + size
+	}
+	return size, at, at + max(0, size-headSize)
+}
+
 // record decodes record i.
 func (n node) record(i int) record {
 	if n.fixed() {
@@ -32,14 +44,13 @@ func (n node) record(i int) record {
 		return record{suffix: n.fixedSuffix(), value: n[at : at+size : at+size]}
 	}
 	at := n.cellAt(i)
-	a, b := u16(n[at:]), u16(n[at+2:])
-	r := record{suffix: a & lengthMask, kind: b >> kindShift}
-	at += cellHeader
-	if k := r.suffix - headSize; k > 0 {
-		r.rest = n[at : at+k]
-		at += k
+	long, b := u16(n[at:])&longBit != 0, u16(n[at+2:])
+	suffix, rest, at := n.keyPart(at)
+	r := record{suffix: suffix, kind: b >> kindShift}
+	if suffix > headSize {
+		r.rest = n[rest:at]
 	}
-	if a&longBit != 0 {
+	if long {
 		r.long = n[at : at+longRefSize]
 		at += longRefSize
 	}
@@ -56,9 +67,9 @@ func (n node) valueAt(i int) (kind, from, to int) {
 		return valueInline, at, at + size
 	}
 	at := n.cellAt(i)
-	a, b := u16(n[at:]), u16(n[at+2:])
-	at += cellHeader + max(0, a&lengthMask-headSize)
-	if a&longBit != 0 {
+	long, b := u16(n[at:])&longBit != 0, u16(n[at+2:])
+	_, _, at = n.keyPart(at)
+	if long {
 		at += longRefSize
 	}
 	return b >> kindShift, at, at + b&lengthMask
@@ -73,9 +84,9 @@ func (n node) value(i int) (kind int, value []byte) {
 // cellSize returns how many bytes cell i takes.
 func (n node) cellSize(i int) int {
 	at := n.cellAt(i)
-	a := u16(n[at:])
-	size := cellHeader + max(0, a&lengthMask-headSize) + u16(n[at+2:])&lengthMask
-	if a&longBit != 0 {
+	_, _, end := n.keyPart(at)
+	size := end - at + u16(n[at+2:])&lengthMask
+	if u16(n[at:])&longBit != 0 {
 		size += longRefSize
 	}
 	return size
@@ -144,37 +155,26 @@ func (s *Snapshot) findTie(n node, i int, key []byte, head uint32) (int, bool, e
 // compareLeaf compares record i, whose head equals that of suffix, with it.
 func (s *Snapshot) compareLeaf(n node, i int, suffix []byte) (int, error) {
 	at := n.cellAt(i)
-	a := u16(n[at:])
-	size := a & lengthMask
-	at += cellHeader
-	if a&longBit != 0 {
-		end := at + size - headSize
-		return s.compareLong(n[at:end], decodeLong(n[end:]), u16(n[4:]), suffix)
+	size, rest, end := n.keyPart(at)
+	if u16(n[at:])&longBit != 0 {
+		return s.compareLong(n[rest:end], decodeLong(n[end:]), u16(n[4:]), suffix)
 	}
 	if size < headSize || len(suffix) < headSize {
 		return compareShort(size, len(suffix)), nil
 	}
-	return bytes.Compare(n[at:at+size-headSize], suffix[headSize:]), nil
+	return bytes.Compare(n[rest:rest+size-headSize], suffix[headSize:]), nil
 }
 
 // appendKey appends the inline bytes of key i to b: all of it unless it is long.
 func (n node) appendKey(b []byte, i int) []byte {
+	e := n.entry(i)
 	b = append(b, n.prefix()...)
-	head := n.head(i)
-	var size int
-	var rest []byte
-	if n.fixed() {
-		size = n.fixedSuffix()
-	} else {
-		at := n.cellAt(i)
-		size = u16(n[at:]) & lengthMask
-		if size > headSize {
-			rest = n[at+cellHeader : at+cellHeader+size-headSize]
-		}
+	h := [headSize]byte{byte(e.head >> 24), byte(e.head >> 16), byte(e.head >> 8), byte(e.head)}
+	b = append(b, h[:min(e.suffix, headSize)]...)
+	if e.suffix > headSize {
+		b = append(b, n[e.rest:e.rest+e.suffix-headSize]...)
 	}
-	h := [headSize]byte{byte(head >> 24), byte(head >> 16), byte(head >> 8), byte(head)}
-	b = append(b, h[:min(size, headSize)]...)
-	return append(b, rest...)
+	return b
 }
 
 // keySize returns how many inline bytes key i has.
@@ -182,7 +182,8 @@ func (n node) keySize(i int) int {
 	if n.fixed() {
 		return u16(n[4:]) + n.fixedSuffix()
 	}
-	return u16(n[4:]) + u16(n[n.cellAt(i):])&lengthMask
+	suffix, _, _ := n.keyPart(n.cellAt(i))
+	return u16(n[4:]) + suffix
 }
 
 // An entry is a leaf record as a cursor hands it out: decoded in one pass.
@@ -207,11 +208,9 @@ func (n node) entry(i int) (e entry) {
 		return e
 	}
 	at := u16(n[h+headSize*c+2*i:])
-	ab := u32(n[at:])
-	a, b := int(ab&0xffff), int(ab>>16)
-	e.suffix, e.long, e.kind = a&lengthMask, a&longBit != 0, b>>kindShift
-	e.rest = at + cellHeader
-	e.from = e.rest + max(0, e.suffix-headSize)
+	b := u16(n[at+2:])
+	e.long, e.kind = u16(n[at:])&longBit != 0, b>>kindShift
+	e.suffix, e.rest, e.from = n.keyPart(at)
 	if e.long {
 		e.from += longRefSize
 	}
@@ -239,21 +238,30 @@ func (n node) longKey(i int) (longRef, bool) {
 		return longRef{}, false
 	}
 	at := n.cellAt(i)
-	a := u16(n[at:])
-	if a&longBit == 0 {
+	if u16(n[at:])&longBit == 0 {
 		return longRef{}, false
 	}
-	return decodeLong(n[at+cellHeader+a&lengthMask-headSize:]), true
+	_, _, end := n.keyPart(at)
+	return decodeLong(n[end:]), true
 }
 
 // leafNeed returns how many bytes it as a record would take in n.
 func (n node) leafNeed(it *item) int {
-	return 2 + headSize + it.cellSize(u16(n[4:]))
+	return 2 + headSize + n.cellFor(it)
+}
+
+// cellFor returns how many bytes the cell of it would take in n.
+func (n node) cellFor(it *item) int {
+	if n[0] == flagWhole {
+		return it.wholeCell()
+	}
+	return it.cellSize(u16(n[4:]))
 }
 
 // insertLeaf inserts it as record i if it fits in place, and tells if it did.
 func (n node) insertLeaf(i int, it *item) bool {
-	if n.against(it.key) != 0 || it.long != nil && len(it.key) < u16(n[4:])+headSize {
+	if n.against(it.key) != 0 || it.long != nil &&
+		(n[0] == flagWhole || len(it.key) < u16(n[4:])+headSize) {
 		return false
 	}
 	if n.fixed() {
@@ -277,19 +285,24 @@ func (n node) insertLeaf(i int, it *item) bool {
 
 // writeCell writes the cell of it below the lowest one and returns its offset.
 func (n node) writeCell(it *item) int {
+	at := n.low() - n.cellFor(it)
+	n.setLow(at)
+	setU16(n[at+2:], len(it.value)|it.kind<<kindShift)
+	to := n[at+cellHeader:]
+	if n[0] == flagWhole {
+		setU16(n[at:], len(it.key))
+		copy(to[copy(to, it.key):], it.value)
+		return at
+	}
 	suffix := it.key[u16(n[4:]):]
 	if it.long != nil && len(suffix) > longKeyBytes {
 		suffix = suffix[:longKeyBytes]
 	}
-	at := n.low() - it.cellSize(u16(n[4:]))
-	n.setLow(at)
 	a := len(suffix)
 	if it.long != nil {
 		a |= longBit
 	}
 	setU16(n[at:], a)
-	setU16(n[at+2:], len(it.value)|it.kind<<kindShift)
-	to := n[at+cellHeader:]
 	if len(suffix) > headSize {
 		to = to[copy(to, suffix[headSize:]):]
 	}
@@ -334,7 +347,7 @@ func (n node) replaceLeaf(i int, it *item, lent bool) bool {
 		copy(old, it.value)
 		return true
 	}
-	if n.room() < it.cellSize(u16(n[4:])) {
+	if it.long != nil && n[0] == flagWhole || n.room() < n.cellFor(it) {
 		return false
 	}
 	n.addDead(n.cellSize(i))

@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 )
 
-// A node is the body of a branch or leaf page, or of an inline bucket. Three
+// A node is the body of a branch or leaf page, or of an inline bucket. Four
 // layouts share one header:
 //
 //	offset  size  field
-//	0       1     flags: 1 = branch, 2 = fixed leaf
+//	0       1     layout: 0 = leaf, 1 = branch, 2 = fixed leaf, 4 = leaf of whole keys
 //	1       1     suffix length of every key (fixed leaf)
 //	2       2     n: records of a leaf, separators of a branch
 //	4       2     p: prefix length
@@ -39,7 +39,10 @@ import (
 //	..  the value, or {u32 id, u32 stamp, u32 length}, or a BucketHeader and,
 //	    if it names no root page, the inline leaf
 //
-// and a cell of a branch the first two bytes, the suffix behind the head, and
+// In a leaf of whole keys the cell has the length of the key instead of that of
+// the suffix, and all of the key: a cursor then hands out keys without putting them
+// together. A leaf is built so if that adds no more than a sixteenth to it (build.go).
+// The cell of a branch is the first two bytes, the suffix behind the head, and
 // the place of a long separator.
 //
 // Invariants:
@@ -57,6 +60,7 @@ const (
 
 	flagBranch = 1
 	flagFixed  = 2
+	flagWhole  = 4
 
 	cellHeader   = 4
 	branchCell   = 2
@@ -96,8 +100,8 @@ func setU16(b []byte, v int)    { binary.LittleEndian.PutUint16(b, uint16(v)) }
 func setU32(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
 func setU64(b []byte, v uint64) { binary.LittleEndian.PutUint64(b, v) }
 
-func (n node) branch() bool { return n[0]&flagBranch != 0 }
-func (n node) fixed() bool  { return n[0]&flagFixed != 0 }
+func (n node) branch() bool { return n[0] == flagBranch }
+func (n node) fixed() bool  { return n[0] == flagFixed }
 func (n node) count() int   { return u16(n[2:]) }
 func (n node) low() int     { return u16(n[8:]) }
 func (n node) dead() int    { return u16(n[10:]) }

@@ -47,6 +47,12 @@ func TestNodeGolden(t *testing.T) {
 			strings.Repeat("00", 67-32) +
 			"0500 0100 65 31 " + // suffix of 5, value of 1: e, 1
 			"0500 0200 79 3232"},
+		{"whole", testLeaf(180, "ak="+strings.Repeat("v", 70), "b="+strings.Repeat("w", 70)), "" +
+			"0400 0200 0000 0000 1d00 0000" + // whole keys, 2 records, cells from 29
+			"00006b61 00000062" +
+			"1d00 6900" + strings.Repeat("00", 29-24) +
+			"0200 4600 616b" + strings.Repeat("76", 70) +
+			"0100 4600 62" + strings.Repeat("77", 70)},
 		{"fixed", testLeaf(36, "\x00\x00\x01\x01=aa", "\x00\x00\x02\x01=bb"), "" +
 			"0202 0200 0200 0200 2400 0000" +
 			"0000 0000 00000101 00000102 6161 6262" + strings.Repeat("00", 8)},

@@ -1,6 +1,7 @@
 package tx
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -26,7 +27,7 @@ func (n node) check() error {
 }
 
 func (n node) checkHeader() error {
-	if len(n) < nodeHeader || n[0] > flagFixed {
+	if len(n) < nodeHeader || n[0] > flagFixed && n[0] != flagWhole {
 		return fmt.Errorf("unknown node layout %d", n[0])
 	}
 	if n.heads() > len(n) {
@@ -80,8 +81,11 @@ func (n node) checkLeaf(buckets bool) error {
 			return fmt.Errorf("cell %d lies at %d", i, at)
 		}
 		a := u16(n[at:])
-		if a&longBit != 0 && a&lengthMask < headSize {
+		if a&longBit != 0 && (a&lengthMask < headSize || n[0] == flagWhole) {
 			return fmt.Errorf("long key %d has no head", i)
+		}
+		if n[0] == flagWhole && !n.wholeKey(i, at+cellHeader, a&lengthMask) {
+			return fmt.Errorf("whole key %d differs from its head", i)
 		}
 		if at+n.cellSize(i) > len(n) || a&(longBit>>1) != 0 {
 			return fmt.Errorf("cell %d ends outside the node", i)
@@ -92,6 +96,16 @@ func (n node) checkLeaf(buckets bool) error {
 		cells += n.cellSize(i)
 	}
 	return n.checkCells(cells)
+}
+
+// wholeKey tells whether the key of size bytes at at is what prefix and head i say.
+func (n node) wholeKey(i, at, size int) bool {
+	p := u16(n[4:])
+	if size < p || at+size > len(n) {
+		return false
+	}
+	key := n[at : at+size]
+	return bytes.Equal(key[:p], n.prefix()) && headOf(key[p:]) == n.head(i)
 }
 
 // checkCells checks that the cells, dead ones included, fill the room behind
