@@ -12,17 +12,22 @@ package dbtest
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	mapleaf "github.com/mapleafdb/mapleaf"
 )
 
 // seedFlag repeats a random test: go test -run NAME . -args -seed N
 var seedFlag = flag.Uint64("seed", 1, "seed of random tests")
+
+// failedCloseMax is how long Close may take after a test has failed.
+const failedCloseMax = 3 * time.Second
 
 // An Option changes the options that Open starts with.
 type Option func(*mapleaf.Options)
@@ -68,13 +73,25 @@ func (d *DB) start() {
 	d.DB, d.open = db, true
 }
 
-// finish is the test's cleanup.
+// finish is the test's cleanup. A failed test may have left transactions open,
+// for which Close would wait without end.
 func (d *DB) finish() {
-	if d.open {
-		if !d.tb.Failed() {
-			d.Check()
-		}
+	if d.open && !d.tb.Failed() {
+		d.Check()
 		d.Shut()
+	} else if d.open {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := d.DB.Close(); err != nil {
+				fmt.Fprintf(os.Stderr, "close %s: %v\n", d.file, err)
+			}
+		}()
+		select {
+		case <-done:
+		case <-time.After(failedCloseMax):
+			d.tb.Logf("%s stays open: the test left transactions behind", d.file)
+		}
 	}
 	if d.tb.Failed() {
 		d.keep()

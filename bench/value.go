@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// This file makes the values and checks them. A value follows from its key, so
+// a reader checks it without a table that would take part in the measurement.
+// Its bytes do not compress, so compression is no advantage and no burden.
+//
+//	seed   = hash of the key and the version
+//	word j = seed + j*weyl, little-endian; the last word is cut to the length
+//
+// peer_lmdb.c holds the same in C.
+
+// errWrongValue reports that a store returned something else than was put.
+var errWrongValue = errors.New("wrong value")
+
+// errMissing reports that a store did not find a key that was put.
+var errMissing = errors.New("key not found")
+
+// errFound reports that a store found a key that was never put, or deleted.
+var errFound = errors.New("found a key that is not there")
+
+// valueSeed returns the seed of the value of key. The version counts how often
+// it was overwritten.
+func valueSeed(key []byte, version uint64) uint64 {
+	h := uint64(len(key))*weyl ^ version
+	for len(key) >= 8 {
+		h = (h ^ binary.LittleEndian.Uint64(key)) * odd64
+		key = key[8:]
+	}
+	if len(key) > 0 {
+		var last uint64
+		for _, b := range key {
+			last = last<<8 | uint64(b)
+		}
+		h = (h ^ last) * odd64
+	}
+	h = (h ^ h>>32) * weyl
+	return h ^ h>>32
+}
+
+// fillValue writes the value of key over dst, whose length is its size.
+func fillValue(dst, key []byte, version uint64) {
+	word := valueSeed(key, version)
+	for len(dst) >= 8 {
+		binary.LittleEndian.PutUint64(dst, word)
+		word += weyl
+		dst = dst[8:]
+	}
+	for i := range dst {
+		dst[i] = byte(word >> (8 * i))
+	}
+}
+
+// checkValue checks every byte of the value that was read for key.
+func checkValue(key, value []byte, size int, version uint64) error {
+	if len(value) != size {
+		return valueError(key, value, size)
+	}
+	word := valueSeed(key, version)
+	rest := value
+	for len(rest) >= 8 {
+		if binary.LittleEndian.Uint64(rest) != word {
+			return valueError(key, value, size)
+		}
+		word += weyl
+		rest = rest[8:]
+	}
+	for i := range rest {
+		if rest[i] != byte(word>>(8*i)) {
+			return valueError(key, value, size)
+		}
+	}
+	return nil
+}
+
+// checkEnds checks the length of a value and its first and last whole word: the
+// check of scans, where a full one would cost as much as the scan itself. The
+// value has at least 8 bytes.
+func checkEnds(key, value []byte, size int) error {
+	if len(value) != size {
+		return valueError(key, value, size)
+	}
+	seed := valueSeed(key, 0)
+	last := uint64(size/8 - 1)
+	if binary.LittleEndian.Uint64(value) != seed ||
+		binary.LittleEndian.Uint64(value[last*8:]) != seed+last*weyl {
+		return valueError(key, value, size)
+	}
+	return nil
+}
+
+// valueError says what is wrong with value.
+func valueError(key, value []byte, size int) error {
+	if value == nil {
+		return fmt.Errorf("%w: key %x", errMissing, key)
+	}
+	return fmt.Errorf("%w: key %x: %d bytes, want %d bytes that follow from the key",
+		errWrongValue, key, len(value), size)
+}
+
+// A scanSum proves that a scan saw every record once: how many there were and
+// the sum of the seeds of their values, which does not depend on the order.
+type scanSum struct {
+	records int
+	seeds   uint64
+}
+
+// add counts one record.
+func (s *scanSum) add(key []byte) {
+	s.records++
+	s.seeds += valueSeed(key, 0)
+}
+
+// sumOf returns the sum that a scan over the keys must have.
+func sumOf(keys keyList) scanSum {
+	var s scanSum
+	for j := range keys.len() {
+		s.add(keys.at(j))
+	}
+	return s
+}
+
+// check compares the sum of a scan with what it must be.
+func (s scanSum) check(want scanSum) error {
+	if s != want {
+		return fmt.Errorf("%w: the scan saw %d records with sum %x, want %d with sum %x",
+			errWrongValue, s.records, s.seeds, want.records, want.seeds)
+	}
+	return nil
+}

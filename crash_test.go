@@ -1,0 +1,206 @@
+package mapleaf
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The fault model of the crash tests: what was synced is there. Of what was
+// written after that, any subset of sectors is there, in any order; the size of
+// the file is the old or the new one. A note tells how many transactions had
+// been acknowledged at that moment; the state after a crash is that one, or the
+// one of the transaction that was under way.
+
+const sector = 512
+
+// crashImage returns what a crash before op number at leaves of base. keep says
+// whether a sector written since the last sync survives.
+func crashImage(base []byte, ops []op, at int, keep func() bool) []byte {
+	synced := 0
+	for i, o := range ops[:at] {
+		if o.kind == opSync {
+			synced = i
+		}
+	}
+	img := &memFile{b: append([]byte(nil), base...)}
+	for i, o := range ops[:at] {
+		switch o.kind {
+		case opAllocate:
+			if i < synced || keep() {
+				img.Allocate(o.size)
+			}
+		case opTruncate:
+			if i < synced || keep() {
+				img.Truncate(o.size)
+			}
+		case opWrite:
+			for n := 0; n < len(o.data); n += sector {
+				if i < synced || keep() {
+					piece := o.data[n:min(n+sector, len(o.data))]
+					img.WriteVec([][]byte{piece}, o.off+int64(n))
+				}
+			}
+		}
+	}
+	return img.b
+}
+
+// acknowledged returns the last note before op number at.
+func acknowledged(ops []op, at int) int {
+	n := 0
+	for _, o := range ops[:at] {
+		if o.kind == opNote {
+			n = o.note
+		}
+	}
+	return n
+}
+
+// A history is a recorded workload.
+type history struct {
+	base   []byte
+	ops    []op
+	states []model // by number of acknowledged transactions
+}
+
+// recordHistory runs commits on a database that holds the first state.
+func recordHistory(t *testing.T, r *rand.Rand, commits int, o Options) *history {
+	t.Helper()
+	path := tempPath(t)
+	db := mustOpen(t, path, &o)
+	m := model{}.mustUpdate(t, db, r, 30)
+	mustClose(t, db)
+	h := &history{states: []model{m}}
+	var err error
+	if h.base, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorder{}
+	o.wrapFile = rec.wrap
+	db = mustOpen(t, path, &o)
+	rec.note(0)
+	for i := range commits {
+		m = m.mustUpdate(t, db, r, 1+r.IntN(40))
+		h.states = append(h.states, m)
+		rec.note(i + 1)
+	}
+	mustClose(t, db)
+	h.ops = rec.ops
+	return h
+}
+
+// reopen opens an image, compares it with the two states that it may have, goes
+// on working with it, and returns what is wrong.
+func (h *history) reopen(path string, img []byte, acked int, o Options, r *rand.Rand) error {
+	if err := os.WriteFile(path, img, 0o600); err != nil {
+		return err
+	}
+	o.wrapFile = wrapLazy
+	db, err := Open(path, 0o600, &o)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer db.Close()
+	m := h.states[acked]
+	err = m.compare(db)
+	if err != nil && acked+1 < len(h.states) {
+		m = h.states[acked+1]
+		if m.compare(db) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("after %d transactions: %w", acked, err)
+	}
+	if err := checkErrors(db); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	for range 2 {
+		if m, err = m.update(db, r, 5); err != nil {
+			return fmt.Errorf("update after recovery: %w", err)
+		}
+	}
+	if err := m.compare(db); err != nil {
+		return fmt.Errorf("after an update: %w", err)
+	}
+	return checkErrors(db)
+}
+
+// The ways in which sectors survive, each tried at every op.
+func survivors(r *rand.Rand) map[string]func() bool {
+	return map[string]func() bool{
+		"none": func() bool { return false },
+		"all":  func() bool { return true },
+		"half": func() bool { return r.IntN(2) == 0 },
+		"most": func() bool { return r.IntN(16) != 0 },
+		"few":  func() bool { return r.IntN(16) == 0 },
+	}
+}
+
+func TestCrashStates(t *testing.T) {
+	for _, o := range []Options{{}, {PageSize: 16384}} {
+		r := testRand(t, uint64(o.PageSize))
+		h := recordHistory(t, r, 8, o)
+		path := tempPath(t)
+		for at := 0; at <= len(h.ops); at++ {
+			for name, keep := range survivors(r) {
+				img := crashImage(h.base, h.ops, at, keep)
+				if err := h.reopen(path, img, acknowledged(h.ops, at), o, r); err != nil {
+					t.Fatalf("page size %d, crash before op %d of %d, %s survive: %v",
+						o.PageSize, at, len(h.ops), name, err)
+				}
+			}
+		}
+	}
+}
+
+// A harness that never fails proves nothing: without the check of the manifest,
+// some crash must leave a state that is neither old nor new.
+func TestCrashHarnessNoticesMissingCheck(t *testing.T) {
+	r := testRand(t, 2)
+	h := recordHistory(t, r, 6, Options{})
+	path := tempPath(t)
+	o := Options{trustManifest: true}
+	failures := 0
+	for at := 0; at <= len(h.ops); at++ {
+		img := crashImage(h.base, h.ops, at, func() bool { return r.IntN(2) == 0 })
+		if h.reopen(path, img, acknowledged(h.ops, at), o, r) != nil {
+			failures++
+		}
+	}
+	if failures == 0 {
+		t.Fatal("no crash state was damaged without the manifest check")
+	}
+}
+
+// A crash during recovery is recovered from, too: whatever recovery had written.
+func TestCrashDuringRecovery(t *testing.T) {
+	r := testRand(t, 3)
+	h := recordHistory(t, r, 4, Options{})
+	dir := t.TempDir()
+	for at := 0; at <= len(h.ops); at++ {
+		acked := acknowledged(h.ops, at)
+		img := crashImage(h.base, h.ops, at, func() bool { return r.IntN(8) != 0 })
+		path := filepath.Join(dir, "first.db")
+		if err := os.WriteFile(path, img, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rec := &recorder{}
+		db, err := Open(path, 0o600, &Options{wrapFile: rec.wrap})
+		if err != nil {
+			t.Fatalf("crash before op %d: %v", at, err)
+		}
+		ops := rec.ops
+		mustClose(t, db)
+		for again := 0; again <= len(ops); again++ {
+			second := crashImage(img, ops, again, func() bool { return r.IntN(2) == 0 })
+			path := filepath.Join(dir, "second.db")
+			if err := h.reopen(path, second, acked, Options{}, r); err != nil {
+				t.Fatalf("crash before op %d, and before op %d of recovery: %v", at, again, err)
+			}
+		}
+	}
+}

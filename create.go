@@ -1,0 +1,221 @@
+package mapleaf
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/mapleafdb/mapleaf/mmapfile"
+)
+
+// How a file is opened, and how it comes into being.
+//
+// Invariants:
+//
+//	N1 A database appears under its name whole and durable or not at all: it is
+//	   made under another name in the same folder, synced, and renamed. Nobody's
+//	   file is replaced by that, except an empty one under its exclusive lock.
+//	N2 After every open and lock the path must still name the open inode; if
+//	   not, somebody has replaced it meanwhile, and the opening begins again.
+//	N3 A file that is neither empty nor a Mapleaf database is not touched.
+//	N4 A creation that fails leaves nothing behind.
+
+// file is what the page manager asks of the file beneath it. Tests put a layer
+// of their own in between.
+type file interface {
+	ReadAt(p []byte, off int64) (int, error)
+	WriteVec(bufs [][]byte, off int64) error
+	Allocate(size int64) error
+	Truncate(size int64) error
+	Sync() error
+	Size() (int64, error)
+}
+
+// An openFile is an open and locked data file.
+type openFile struct {
+	file
+	mf *mmapfile.File
+}
+
+// openAttempts bounds how often an opening begins again.
+const openAttempts = 100
+
+// openData opens the file at path and locks it; it creates the database if there
+// is none.
+func openData(path string, mode fs.FileMode, o *Options, wait *lockWait) (*openFile, error) {
+	for range openAttempts {
+		of, err := openLocked(path, mode, o, wait)
+		if errors.Is(err, errAgain) {
+			if wait.ctx.Err() != nil {
+				return nil, wait.ctx.Err()
+			}
+			continue
+		}
+		return of, err
+	}
+	return nil, fmt.Errorf("mapleaf: open %s: the file is replaced again and again", path)
+}
+
+// errAgain means that the path named another file a moment ago.
+var errAgain = errors.New("mapleaf: file was replaced")
+
+func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
+	_ *openFile, err error) {
+	of, err := o.openExisting(path)
+	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+		if err := create(path, mode, o, mmapfile.RenameNew); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				return nil, errAgain
+			}
+			return nil, err
+		}
+		of, err = o.openExisting(path)
+	}
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+			return nil, errAgain
+		}
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, of.mf.Close())
+		}
+	}()
+	if err := wait.attach(of, !o.ReadOnly); err != nil {
+		return nil, err
+	}
+	if err := sameFile(of.mf, path); err != nil {
+		return nil, err
+	}
+	size, err := of.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size == 0 && !o.ReadOnly {
+		return nil, replaceEmpty(path, o)
+	}
+	return of, nil
+}
+
+// sameFile returns errAgain unless path still names the open file.
+func sameFile(mf *mmapfile.File, path string) error {
+	mine, err := mf.Identity()
+	if err != nil {
+		return err
+	}
+	its, err := mmapfile.PathIdentity(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && its != mine {
+		return errAgain
+	}
+	return err
+}
+
+// openExisting opens path as the options say.
+func (o *Options) openExisting(path string) (*openFile, error) {
+	flag, access := os.O_RDWR, mmapfile.ReadWrite
+	if o.ReadOnly {
+		flag, access = os.O_RDONLY, mmapfile.Read
+	}
+	return o.open(path, flag, 0, access)
+}
+
+func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.Access) (
+	*openFile, error) {
+	osf, err := o.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	mf, err := mmapfile.FromOS(osf, access)
+	if err != nil {
+		return nil, err
+	}
+	of := &openFile{mf, mf}
+	if o.wrapFile != nil {
+		of.file = o.wrapFile(mf)
+	}
+	return of, nil
+}
+
+// replaceEmpty puts a new database in the place of an empty file, whose
+// exclusive lock the caller holds.
+func replaceEmpty(path string, o *Options) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if err := create(path, info.Mode().Perm(), o, mmapfile.Rename); err != nil {
+		return err
+	}
+	return errAgain
+}
+
+// create makes a new database and gives it its name by rename.
+func create(path string, mode fs.FileMode, o *Options, rename func(from, to string) error) (
+	err error) {
+	var random [8]byte
+	rand.Read(random[:])
+	temp := path + ".new-" + hex.EncodeToString(random[:])
+	of, err := o.open(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode, mmapfile.ReadWrite)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temp) // it may be gone already; err says what matters
+		}
+	}()
+	id, err := of.mf.Identity()
+	if err == nil {
+		err = writeNew(of, o.PageSize)
+	}
+	if err := errors.Join(err, of.mf.Close()); err != nil {
+		return fmt.Errorf("mapleaf: create database: %w", err)
+	}
+	if err := rename(temp, path); err != nil {
+		return fmt.Errorf("mapleaf: create database: %w", err)
+	}
+	if err := mmapfile.SyncDir(filepath.Dir(path)); err != nil {
+		return errors.Join(fmt.Errorf("mapleaf: create database: %w", err), uncreate(path, id, o))
+	}
+	return nil
+}
+
+// writeNew writes an empty database: both metas, and nothing else.
+func writeNew(f file, pageSize int) error {
+	m := &meta{pageSize: pageSize, txid: 1, durable: 1, closed: true, hwm: firstPage(pageSize)}
+	rand.Read(m.fileID[:])
+	m.entrySum = manifestSumOf(m.txid, nil)
+	head := make([]byte, int(m.hwm)*pageSize)
+	slot := m.encode()
+	copy(head, slot)
+	copy(head[metaSlotGap:], slot)
+	if err := f.WriteVec([][]byte{head}, 0); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// uncreate removes a database that was created but is not durable, unless
+// somebody else has opened or replaced it.
+func uncreate(path string, id mmapfile.Identity, o *Options) error {
+	of, err := o.openExisting(path)
+	if err != nil {
+		return err
+	}
+	its, err := of.mf.Identity()
+	if err == nil && its == id {
+		var mine bool
+		if mine, err = of.mf.TryLock(lockAttached, 1, true); mine {
+			err = os.Remove(path)
+		}
+	}
+	return errors.Join(err, of.mf.Close())
+}

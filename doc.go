@@ -1,0 +1,78 @@
+// Package mapleaf is an embedded, transactional key-value store: one file of
+// memory-mapped, copy-on-write B+tree pages, read without locks and without
+// copies, and written by one transaction at a time.
+//
+// # Basics
+//
+// A [DB] is one file. It holds buckets; a [Bucket] is a sorted collection of
+// keys, each with a value or with a bucket of its own below it; a [Cursor], and
+// the iterators [Bucket.All], [Bucket.Range], [Bucket.Prefix] and
+// [Bucket.Backward], walk over them in byte order.
+//
+// All access goes through a transaction, a [Tx]. [DB.View] runs a function in a
+// read-only transaction, [DB.Update] in a read-write one, which is committed when
+// the function returns nil and rolled back otherwise. [DB.Batch] is Update under
+// the name that many goroutines at once use in programs written for bbolt.
+// [DB.Begin] leaves Commit and Rollback to the caller.
+//
+// A read-only transaction sees the state that was committed last when it began,
+// and goes on seeing it whatever is written meanwhile. It takes no lock and waits
+// for nobody, and nobody waits for it. Any number may be open, also in the
+// goroutine that writes.
+//
+// # Guarantees
+//
+// When Update or Commit returns nil, the transaction is in the file, whole, and
+// has been synced to the drive: it survives the end of the process, a crash of the
+// system and a loss of power. When it returns an error, no transaction of this DB
+// sees anything of it; only after [ErrFailed] can it be there once the database is
+// opened again. Goroutines that commit at the same time share a sync.
+//
+// Every page carries a checksum, its own number and the transaction that wrote it,
+// and is verified when a process touches it first. What does not agree is a
+// [*CorruptError], never other data. [Tx.Check] verifies everything. If the system
+// cannot serve a read of the mapped file, because somebody cut the file short or
+// its drive failed, the transaction returns a [*FaultError] instead of ending the
+// process.
+//
+// # Errors
+//
+// Methods that change something return an error. [Bucket.Get] and the methods of
+// Cursor return only data, as in bbolt: after damage they return nil, and
+// [Tx.Err] tells why. View and Update return that error by themselves, and a
+// transaction that has met damage cannot be committed. After a write or a sync has
+// failed, all further writes return [ErrFailed] until the database is closed and
+// opened again; reading goes on at the last state that was committed.
+//
+// # Caveats
+//
+// Keys and values that a transaction returns lie in the mapped file. They are
+// valid until the transaction ends and must not be written to: the program would
+// be killed by the system. Copy what is needed longer. A read of such a slice
+// outside View and Update is not guarded against faults.
+//
+// Transactions must end. A reader that stays open keeps the pages of its state
+// from being used again, and [DB.Close] waits for it. A write transaction that
+// stays open keeps all others waiting, and Update inside the function of another
+// Update waits for itself.
+//
+// A write transaction keeps the pages that it changed in memory until it ends.
+// Load large amounts of data in several transactions.
+//
+// One process at a time has a database open for writing, or any number of them for
+// reading ([Options.ReadOnly]). Open waits for its turn as [Options.Timeout] says.
+// Do not put databases on network file systems that do not support locks and
+// mapped files.
+//
+// # Coming from bbolt
+//
+// The package has the names, signatures and documented behaviour of
+// go.etcd.io/bbolt 1.5, but for Tx.DB and the embedded type of its Bucket. Files
+// are not compatible. What differs for the better: Put copies its arguments; a
+// cursor may be used on after any change, and Delete in a loop skips nothing;
+// readers never block the growth of the file; functions given to Batch run exactly
+// once; Commit or Rollback inside View, Update and Batch, and methods of a
+// transaction that has ended, return errors instead of panicking. Options and
+// fields that have no meaning here are accepted, and say so. The errors are also
+// in package mapleaf/errors.
+package mapleaf

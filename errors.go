@@ -1,0 +1,120 @@
+package mapleaf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mapleafdb/mapleaf/mmapfile"
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// These errors come from opening a database and from using its handle.
+var (
+	// ErrDatabaseNotOpen is returned by the methods of a DB that was closed, or
+	// that Open never returned.
+	ErrDatabaseNotOpen = errors.New("mapleaf: database is not open")
+
+	// ErrInvalid is returned by Open for a file that is no Mapleaf database. The
+	// file is left as it is.
+	ErrInvalid = errors.New("mapleaf: not a Mapleaf database")
+
+	// ErrInvalidMapping is returned when the file cannot be mapped into memory,
+	// for instance because the address space is too small for it.
+	ErrInvalidMapping = errors.New("mapleaf: database cannot be mapped")
+
+	// ErrVersionMismatch is returned by Open for a database in a format that
+	// this version does not know. The message names the format.
+	ErrVersionMismatch = errors.New("mapleaf: unknown format version")
+
+	// ErrChecksum is returned by Open when neither of the two metas of a
+	// Mapleaf database agrees with its checksum.
+	ErrChecksum = errors.New("mapleaf: both metas are damaged")
+
+	// ErrTimeout is returned by Open when somebody else holds the lock on the
+	// file for longer than Options.Timeout.
+	ErrTimeout = errors.New("mapleaf: timeout while waiting for the lock")
+
+	// ErrDatabaseReadOnly is returned when a write transaction is begun on a
+	// database that was opened with Options.ReadOnly.
+	ErrDatabaseReadOnly = errors.New("mapleaf: database is open for reading only")
+
+	// ErrFreePagesNotLoaded exists for programs written for bbolt. Here the free
+	// space is loaded when it is needed, and the error is never returned.
+	ErrFreePagesNotLoaded = errors.New("mapleaf: free pages are not loaded")
+
+	// ErrMaxSizeReached is returned when a transaction needs a larger file than
+	// DB.MaxSize or the format (4,294,967,295 pages) allows. The transaction
+	// has been rolled back, and the database stays usable.
+	ErrMaxSizeReached = errors.New("mapleaf: database has reached its maximum size")
+
+	// ErrFailed is returned by commits after a write or a sync of the file has
+	// failed, together with the cause: what then stands in the file is not
+	// known. Nothing of a failed commit was published; readers go on, and
+	// writing is possible again once the database was closed and opened.
+	ErrFailed = errors.New("mapleaf: an earlier write failed, reopen the database")
+)
+
+// These errors come from transactions, and are those of package tx.
+var (
+	// ErrTxNotWritable is returned by a change in a read-only transaction.
+	ErrTxNotWritable = tx.ErrTxNotWritable
+
+	// ErrTxClosed is returned by a transaction that has ended.
+	ErrTxClosed = tx.ErrTxClosed
+
+	// ErrTxManaged is returned by Commit and Rollback inside View, Update and Batch.
+	ErrTxManaged = tx.ErrTxManaged
+)
+
+// These errors come from buckets and keys, and are those of package tx.
+var (
+	// ErrBucketNotFound is returned when a bucket does not exist.
+	ErrBucketNotFound = tx.ErrBucketNotFound
+
+	// ErrBucketExists is returned when creating a bucket that exists already.
+	ErrBucketExists = tx.ErrBucketExists
+
+	// ErrBucketNameRequired is returned when the name of a new bucket is empty.
+	ErrBucketNameRequired = tx.ErrBucketNameRequired
+
+	// ErrKeyRequired is returned when a key is empty.
+	ErrKeyRequired = tx.ErrKeyRequired
+
+	// ErrKeyTooLarge is returned when a key is longer than MaxKeySize.
+	ErrKeyTooLarge = tx.ErrKeyTooLarge
+
+	// ErrValueTooLarge is returned when a value is longer than MaxValueSize.
+	ErrValueTooLarge = tx.ErrValueTooLarge
+
+	// ErrIncompatibleValue is returned when a bucket is used as a key, or a key
+	// as a bucket.
+	ErrIncompatibleValue = tx.ErrIncompatibleValue
+
+	// ErrSameBuckets is returned by MoveBucket when source and target are one.
+	ErrSameBuckets = tx.ErrSameBuckets
+
+	// ErrDifferentDB is returned by MoveBucket when source and target belong to
+	// different databases or transactions.
+	ErrDifferentDB = tx.ErrDifferentDB
+
+	// ErrCursorUnset is returned by Cursor.Delete when it stands on no record.
+	ErrCursorUnset = tx.ErrCursorUnset
+)
+
+// ErrCorrupt is what every CorruptError unwraps to.
+var ErrCorrupt = tx.ErrCorrupt
+
+// CorruptError names a page that is damaged, and why it is known to be.
+type CorruptError = tx.CorruptError
+
+// FaultError is a read of mapped memory that the system could not serve, for
+// instance because somebody has cut the file short.
+type FaultError = mmapfile.FaultError
+
+// failure makes the error that everybody gets after a failed write.
+func failure(cause error) error {
+	if errors.Is(cause, ErrFailed) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrFailed, cause)
+}

@@ -1,0 +1,340 @@
+package mapleaf
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/google/btree"
+
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// The free space in memory: which pages may be given out now, and which were
+// freed but may still be read by somebody.
+//
+// Terms: a page freed by transaction f and born in transaction b can be seen by
+// the readers at b, b+1, ... f-1, and by no others. It is *held* while one of
+// those exists, and *free* as soon as none does and a durable meta has a txid
+// of f or more.
+//
+// Invariants:
+//
+//	L1 Free extents are disjoint and never adjacent, and both orders hold the
+//	   same ones.
+//	L2 Every page below the high-water mark is exactly one of: reachable, free,
+//	   held (or waiting in its batch), taken by the running transaction or a
+//	   batch, or the store's own (manifest and chain).
+//	L3 A freed page becomes free only by a scan of the reader slots that began
+//	   after the state that freed it was published, and after that state was
+//	   durable.
+//	L4 A page is given back by whoever took it, from a list of its own. The set
+//	   is never restored from a copy: others take from it at the same time.
+//	L5 The high-water mark falls only over free pages, and never below the one
+//	   in the newest meta.
+
+// An extent is a run of pages.
+type extent struct {
+	first tx.PageID
+	count uint32
+}
+
+// end returns the page behind the extent; it may be 1<<32.
+func (e extent) end() uint64 { return uint64(e.first) + uint64(e.count) }
+
+// A freedExtent waits until nobody can read it any more.
+type freedExtent struct {
+	extent
+	birth, freed tx.TxID
+}
+
+// hwmMax is the largest high-water mark: the last id stays unused, so that the
+// mark fits into 32 bits.
+const hwmMax = 1<<32 - 1
+
+const btreeDegree = 32
+
+type freelist struct {
+	mu struct {
+		sync.Mutex
+		byStart *btree.BTreeG[extent]
+		byCount *btree.BTreeG[extent] // by length, then by start
+		pages   uint64                // in all free extents
+		hwm     uint64
+		floor   uint64                    // the high-water mark of the newest meta
+		held    map[tx.TxID][]freedExtent // by the reader that holds them
+		waiting uint64                    // pages in held
+		taken   []extent                  // by the running write transaction, for accounting
+	}
+}
+
+func byStart(a, b extent) bool { return a.first < b.first }
+
+func byCount(a, b extent) bool {
+	if a.count != b.count {
+		return a.count < b.count
+	}
+	return a.first < b.first
+}
+
+// reset empties the set and puts the high-water mark at hwm.
+func (f *freelist) reset(hwm tx.PageID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.byStart = btree.NewG(btreeDegree, byStart)
+	f.mu.byCount = btree.NewG(btreeDegree, byCount)
+	f.mu.pages, f.mu.waiting = 0, 0
+	f.mu.hwm, f.mu.floor = uint64(hwm), uint64(hwm)
+	f.mu.held = make(map[tx.TxID][]freedExtent)
+	f.mu.taken = nil
+}
+
+// take returns an extent of exactly count pages: the best fit, or new pages
+// above the high-water mark. It reports false if the format has no more.
+func (f *freelist) take(count uint32) (extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.fit(count)
+	if !ok {
+		e, ok = f.grow(count)
+	}
+	if ok {
+		f.mu.taken = append(f.mu.taken, e)
+	}
+	return e, ok
+}
+
+// takeRun returns an extent of 1 to want pages for single pages to be cut from:
+// the best fit if there is one, else the largest that is free, else new pages.
+func (f *freelist) takeRun(want uint32) (extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.fit(want)
+	if !ok {
+		if e, ok = f.mu.byCount.Max(); ok {
+			f.remove(e)
+		}
+	}
+	if !ok {
+		e, ok = f.grow(want)
+	}
+	if ok {
+		f.mu.taken = append(f.mu.taken, e)
+	}
+	return e, ok
+}
+
+// settle tells the set that the running transaction has ended: what it took has
+// been given back or belongs to its batch.
+func (f *freelist) settle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.taken = f.mu.taken[:0]
+}
+
+// fit cuts count pages from the smallest extent that has them. The caller holds mu.
+func (f *freelist) fit(count uint32) (e extent, ok bool) {
+	f.mu.byCount.AscendGreaterOrEqual(extent{0, count}, func(x extent) bool {
+		e, ok = x, true
+		return false
+	})
+	if !ok {
+		return e, false
+	}
+	f.remove(e)
+	if rest := e.count - count; rest > 0 {
+		f.insert(extent{e.first + tx.PageID(count), rest})
+	}
+	return extent{e.first, count}, true
+}
+
+// grow takes pages above the high-water mark. The caller holds mu.
+func (f *freelist) grow(count uint32) (extent, bool) {
+	if f.mu.hwm+uint64(count) > hwmMax {
+		return extent{}, false
+	}
+	e := extent{tx.PageID(f.mu.hwm), count}
+	f.mu.hwm += uint64(count)
+	return e, true
+}
+
+// takeLowest takes count pages one by one from the lowest free ones, so that the
+// end of the file can be cut off. It reports false, and takes nothing, if there
+// are not so many.
+func (f *freelist) takeLowest(count uint32) ([]extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.pages < uint64(count) {
+		return nil, false
+	}
+	var got []extent
+	for count > 0 {
+		e, _ := f.mu.byStart.Min()
+		f.remove(e)
+		if e.count > count {
+			f.insert(extent{e.first + tx.PageID(count), e.count - count})
+			e.count = count
+		}
+		got = append(got, e)
+		count -= e.count
+	}
+	return got, true
+}
+
+// tail returns the free extent that ends at the high-water mark, if there is one.
+func (f *freelist) tail() (extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.mu.byStart.Max()
+	return e, ok && e.end() == f.mu.hwm
+}
+
+// cutTail takes the free extent that ends at the high-water mark, if there is
+// one, and lowers the mark below it.
+func (f *freelist) cutTail() (extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.mu.byStart.Max()
+	if !ok || e.end() != f.mu.hwm {
+		return extent{}, false
+	}
+	f.remove(e)
+	f.mu.hwm, f.mu.floor = uint64(e.first), uint64(e.first)
+	return e, true
+}
+
+// give puts an extent back, joins it with its neighbours, and lowers the
+// high-water mark over what is then free at the end.
+func (f *freelist) give(e extent) {
+	if e.count == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.put(e)
+}
+
+// put does the work of give. The caller holds mu.
+func (f *freelist) put(e extent) {
+	if prev, ok := f.before(e.first); ok && prev.end() == uint64(e.first) {
+		f.remove(prev)
+		e = extent{prev.first, prev.count + e.count}
+	}
+	if e.end() < f.mu.hwm {
+		if next, ok := f.mu.byStart.Get(extent{first: tx.PageID(e.end())}); ok {
+			f.remove(next)
+			e.count += next.count
+		}
+	}
+	if e.end() == f.mu.hwm && f.mu.hwm > f.mu.floor {
+		f.mu.hwm = max(uint64(e.first), f.mu.floor)
+		e.count = uint32(f.mu.hwm - uint64(e.first))
+	}
+	if e.count > 0 {
+		f.insert(e)
+	}
+}
+
+// before returns the free extent with the largest start up to id. The caller holds mu.
+func (f *freelist) before(id tx.PageID) (e extent, ok bool) {
+	f.mu.byStart.DescendLessOrEqual(extent{first: id}, func(x extent) bool {
+		e, ok = x, true
+		return false
+	})
+	return e, ok
+}
+
+func (f *freelist) insert(e extent) {
+	f.mu.byStart.ReplaceOrInsert(e)
+	f.mu.byCount.ReplaceOrInsert(e)
+	f.mu.pages += uint64(e.count)
+}
+
+func (f *freelist) remove(e extent) {
+	f.mu.byStart.Delete(e)
+	f.mu.byCount.Delete(e)
+	f.mu.pages -= uint64(e.count)
+}
+
+// around returns the free extent that holds page id, cut off at the high-water
+// mark hwm of some state.
+func (f *freelist) around(id tx.PageID, hwm uint64) (extent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.before(id)
+	if !ok || uint64(id) >= e.end() {
+		return extent{}, false
+	}
+	if e.end() > hwm {
+		e.count = uint32(hwm - uint64(e.first))
+	}
+	return e, true
+}
+
+// release frees what a durable and published state has freed, except what a
+// reader holds. live are the txids in the reader slots, ascending, by a scan
+// that began after the publication (L3).
+func (f *freelist) release(freed []freedExtent, live []tx.TxID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reexamine(live)
+	for _, e := range freed {
+		f.file(e, live)
+	}
+}
+
+// reclaim frees what was held by readers that have ended since.
+func (f *freelist) reclaim(live []tx.TxID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reexamine(live)
+}
+
+// holds reports whether any reader holds pages.
+func (f *freelist) holds() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.mu.held) > 0
+}
+
+// reexamine looks again at what is filed under readers that are gone; a long
+// reader costs one look-up, however much it holds. The caller holds mu.
+func (f *freelist) reexamine(live []tx.TxID) {
+	for holder, entries := range f.mu.held {
+		if _, ok := slices.BinarySearch(live, holder); ok {
+			continue
+		}
+		delete(f.mu.held, holder)
+		for _, e := range entries {
+			f.mu.waiting -= uint64(e.count)
+			f.file(e, live)
+		}
+	}
+}
+
+// file frees e, or files it under the newest reader that can see it. The caller
+// holds mu.
+func (f *freelist) file(e freedExtent, live []tx.TxID) {
+	i, _ := slices.BinarySearch(live, e.freed)
+	if i > 0 && live[i-1] >= e.birth {
+		f.mu.held[live[i-1]] = append(f.mu.held[live[i-1]], e)
+		f.mu.waiting += uint64(e.count)
+		return
+	}
+	f.put(e.extent)
+}
+
+// setFloor tells the set the high-water mark of the meta that is about to be
+// written: it does not fall below that any more.
+func (f *freelist) setFloor(hwm uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.floor = hwm
+	f.mu.hwm = max(f.mu.hwm, hwm)
+}
+
+// top returns the high-water mark.
+func (f *freelist) top() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.hwm
+}

@@ -1,0 +1,173 @@
+package mapleaf
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// The kill test runs this test binary again as a child, which commits one
+// transaction after the other and says so on its standard output; after a while
+// it is killed. Everything that it acknowledged must be there.
+
+const killEnv = "MAPLEAF_KILL_TEST_FILE"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(killEnv); path != "" {
+		fmt.Fprintln(os.Stderr, killChild(path))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+var counterKey = []byte("counter")
+
+// killRecord is the key and the value of transaction n, large enough to grow the
+// file over the rounds.
+func killRecord(n uint64) (key, value []byte) {
+	value = make([]byte, 100+n%5000)
+	for i := range value {
+		value[i] = byte(n + uint64(i))
+	}
+	return fmt.Appendf(nil, "%016x", n*0x9e3779b97f4a7c15), value
+}
+
+// killChild commits until it is killed.
+func killChild(path string) error {
+	db, err := Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	for {
+		var n uint64
+		err := db.Update(func(t *Tx) error {
+			b, err := t.CreateBucketIfNotExists(testBucket)
+			if err != nil {
+				return err
+			}
+			if v := b.Get(counterKey); v != nil {
+				n = binary.LittleEndian.Uint64(v)
+			}
+			n++
+			key, value := killRecord(n)
+			if err := b.Put(key, value); err != nil {
+				return err
+			}
+			if n%3 == 0 { // and one goes
+				key, _ := killRecord(n / 3)
+				if err := b.Delete(key); err != nil {
+					return err
+				}
+			}
+			return b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Println(n); err != nil {
+			return err
+		}
+	}
+}
+
+// killRound lets a child work for a while, kills it, and returns the last
+// transaction that it acknowledged.
+func killRound(path string, wait time.Duration) (acked uint64, err error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), killEnv+"="+path)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	lines := bufio.NewScanner(out)
+	var kill *time.Timer
+	for lines.Scan() {
+		if kill == nil { // from the first acknowledgement on
+			kill = time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
+		}
+		n, err := strconv.ParseUint(lines.Text(), 10, 64)
+		if err != nil {
+			break // a line cut off by the kill
+		}
+		acked = n
+	}
+	if kill == nil {
+		return 0, fmt.Errorf("child has ended before its first commit: %v", cmd.Wait())
+	}
+	_ = cmd.Wait() // killed
+	return acked, lines.Err()
+}
+
+// killCompare checks that the database holds exactly the transactions up to its
+// counter, and returns that.
+func killCompare(t *Tx) (uint64, error) {
+	b := t.Bucket(testBucket)
+	n := binary.LittleEndian.Uint64(b.Get(counterKey))
+	records := uint64(1)
+	for i := n/3 + 1; i <= n; i++ {
+		key, value := killRecord(i)
+		if string(b.Get(key)) != string(value) {
+			return n, fmt.Errorf("record of transaction %d of %d is wrong", i, n)
+		}
+		records++
+	}
+	if got := b.Count(); got != records {
+		return n, fmt.Errorf("%d records after %d transactions, want %d", got, n, records)
+	}
+	return n, t.Err()
+}
+
+func TestKill(t *testing.T) {
+	const rounds = 200
+	r := testRand(t, 70)
+	path := filepath.Join(t.TempDir(), "kill.db")
+	for round := range rounds {
+		acked, err := killRound(path, time.Duration(r.IntN(8000))*time.Microsecond)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		db, err := Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		var n uint64
+		err = db.View(func(t *Tx) error {
+			n, err = killCompare(t)
+			return err
+		})
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if n < acked || n > acked+1 {
+			t.Fatalf("round %d: %d transactions acknowledged, %d there", round, acked, n)
+		}
+		if err := checkErrors(db); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if round%4 == 0 { // else the next child recovers the file by itself
+			mustClose(t, db)
+		} else if err := abandon(db); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// abandon closes a database as a kill does: without a word to the file.
+func abandon(db *DB) error {
+	db.store.fail(errInjected)
+	return db.Close()
+}

@@ -1,0 +1,110 @@
+package mapleaf
+
+import (
+	"github.com/google/btree"
+
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// A ledger is what the free-space chain on the drive says, in memory: the pages
+// that are free or freed in the state of the newest meta, with their tags, and
+// which link of the chain says so. It differs from the freelist by whatever
+// running transactions and unwritten batches have taken and freed since.
+//
+// Invariants:
+//
+//	G1 Replaying the chain from its oldest link gives exactly the ledger.
+//	G2 Records are disjoint and lie below the high-water mark of the newest meta.
+//	G3 No record has a link as its home that is no longer in the chain: so an
+//	   oldest link without records at home can be dropped.
+type ledger struct {
+	tree    *btree.BTreeG[record]
+	pages   uint64
+	scratch []record
+}
+
+// A record is one extent of the ledger.
+type record struct {
+	extent
+	birth, freed tx.TxID
+	home         uint64 // the number of the link that says so
+}
+
+func newLedger() ledger {
+	return ledger{tree: btree.NewG(btreeDegree, func(a, b record) bool {
+		return a.first < b.first
+	})}
+}
+
+// apply does what an entry of link home says.
+func (l *ledger) apply(e chainEntry, home uint64) {
+	l.clear(e.extent)
+	if e.freed != 0 {
+		l.insert(record{e.extent, e.birth, e.freed, home})
+	}
+}
+
+// clear takes the pages of e out of the ledger.
+func (l *ledger) clear(e extent) {
+	l.scratch = l.overlaps(l.scratch[:0], e)
+	for _, r := range l.scratch {
+		l.remove(r)
+		if r.first < e.first {
+			left := r
+			left.count = uint32(e.first - r.first)
+			l.insert(left)
+		}
+		if r.end() > e.end() {
+			right := r
+			right.first = tx.PageID(e.end())
+			right.count = uint32(r.end() - e.end())
+			l.insert(right)
+		}
+	}
+}
+
+// overlaps appends the records that share a page with e, in order.
+func (l *ledger) overlaps(to []record, e extent) []record {
+	l.walk(e, func(r record) bool {
+		to = append(to, r)
+		return true
+	})
+	return to
+}
+
+// walk calls fn for the records that share a page with e, in order, until it
+// returns false. fn must not change the ledger.
+func (l *ledger) walk(e extent, fn func(record) bool) {
+	more := true
+	l.tree.DescendLessOrEqual(record{extent: e}, func(r record) bool {
+		if r.first < e.first && r.end() > uint64(e.first) {
+			more = fn(r)
+		}
+		return r.first == e.first // look past an equal start, at its predecessor
+	})
+	if !more {
+		return
+	}
+	l.tree.AscendGreaterOrEqual(record{extent: e}, func(r record) bool {
+		return uint64(r.first) < e.end() && fn(r)
+	})
+}
+
+func (l *ledger) insert(r record) {
+	l.tree.ReplaceOrInsert(r)
+	l.pages += uint64(r.count)
+}
+
+func (l *ledger) remove(r record) {
+	l.tree.Delete(r)
+	l.pages -= uint64(r.count)
+}
+
+// end returns the page behind the last record, 0 if there is none.
+func (l *ledger) end() uint64 {
+	r, ok := l.tree.Max()
+	if !ok {
+		return 0
+	}
+	return r.end()
+}

@@ -1,0 +1,7 @@
+//go:build linux || darwin || netbsd || openbsd || solaris || aix
+
+package mmapfile
+
+import "golang.org/x/sys/unix"
+
+const writeThroughFlag = unix.O_DSYNC

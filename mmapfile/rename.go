@@ -1,0 +1,16 @@
+package mmapfile
+
+// Rename gives the file at from the name to, in one step: whoever opens to
+// finds the old file or the new one. Both must lie on one volume. It is durable
+// after SyncDir of the directory (of both, if they differ).
+func Rename(from, to string) error { return wrap("rename", from, rename(from, to)) }
+
+// RenameNew is Rename that fails with fs.ErrExist, and changes nothing, if to
+// exists. Where neither the system nor the file system can do that in one step,
+// the file gets its second name first and then loses the old one; a crash in
+// between leaves both.
+func RenameNew(from, to string) error { return wrap("rename", from, renameNew(from, to)) }
+
+// SyncDir makes durable which names the directory dir holds. It does nothing
+// where the system keeps directories durable by itself (Windows), or cannot.
+func SyncDir(dir string) error { return wrap("sync", dir, syncDir(dir)) }

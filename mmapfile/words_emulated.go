@@ -1,0 +1,5 @@
+//go:build mips || mipsle || (arm && !arm.7)
+
+package mmapfile
+
+const native64 = false

@@ -1,0 +1,174 @@
+package mapleaf
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+	"time"
+)
+
+// The sizes that a database may have for its pages, in bytes.
+const (
+	// DefaultPageSize is what Open gives a new database.
+	DefaultPageSize = 4096
+
+	pageSizeMin = 4 << 10
+	pageSizeMax = 64 << 10
+)
+
+// Defaults of the fields of DB that programs written for bbolt set.
+const (
+	// DefaultMaxBatchSize is the initial value of DB.MaxBatchSize.
+	DefaultMaxBatchSize = 1000
+
+	// DefaultMaxBatchDelay is the initial value of DB.MaxBatchDelay.
+	DefaultMaxBatchDelay = 10 * time.Millisecond
+
+	// DefaultAllocSize is the initial value of DB.AllocSize, in bytes.
+	DefaultAllocSize = 16 << 20
+)
+
+// FreelistType exists for programs written for bbolt. Mapleaf has one structure
+// for its free space, and the choice has no effect.
+type FreelistType string
+
+// The values that bbolt knows.
+const (
+	// FreelistArrayType is accepted and has no effect.
+	FreelistArrayType = FreelistType("array")
+
+	// FreelistMapType is accepted and has no effect.
+	FreelistMapType = FreelistType("hashmap")
+)
+
+// Options say how Open opens a database. The zero value is good for most. Open
+// takes a copy: a change afterwards has no effect.
+type Options struct {
+	// Timeout is how long Open waits for the lock on the file before it
+	// returns ErrTimeout. Zero means without end.
+	Timeout time.Duration
+
+	// NoGrowSync is accepted and has no effect: a commit makes the size of the
+	// file durable together with everything else, by the same sync.
+	NoGrowSync bool
+
+	// NoFreelistSync is accepted and has no effect: each commit stores the few
+	// changes that it made to the free space.
+	NoFreelistSync bool
+
+	// PreLoadFreelist makes a read-only Open read the free space at once
+	// instead of when Check, Stats or Page ask for it.
+	PreLoadFreelist bool
+
+	// FreelistType is accepted and has no effect.
+	FreelistType FreelistType
+
+	// ReadOnly opens the file for reading only, with a shared lock. The file
+	// must exist, and is not changed, also if it was not closed properly.
+	ReadOnly bool
+
+	// MmapFlags is accepted and has no effect.
+	MmapFlags int
+
+	// InitialMmapSize is the least number of bytes of address space to map.
+	// Zero lets Open choose. The file does not become larger by it.
+	InitialMmapSize int
+
+	// PageSize is the page size of a database that Open creates: a power of two
+	// from 4,096 to 65,536 bytes. Zero means DefaultPageSize. A database that
+	// exists keeps its own.
+	PageSize int
+
+	// MaxSize is the initial value of DB.MaxSize, in bytes.
+	MaxSize int
+
+	// NoSync is the initial value of DB.NoSync.
+	NoSync bool
+
+	// OpenFile opens every file that the database uses, also the temporary one
+	// that becomes a new database. Nil means os.OpenFile.
+	OpenFile func(string, int, os.FileMode) (*os.File, error)
+
+	// Mlock keeps the mapped file in memory, which takes a privilege or a
+	// generous limit on most systems. Open fails where it is not granted.
+	Mlock bool
+
+	// Logger receives failures that no call can return. Nil means nobody.
+	Logger Logger
+
+	// NoStatistics leaves the counters of DB.Stats at zero, which saves a few
+	// nanoseconds per read transaction.
+	NoStatistics bool
+
+	// Exclusive makes sure that no other process, and no other DB of this one,
+	// has the file open at the same time: Open waits for them up to Timeout.
+	// This version supports one read-write process at a time, so that every
+	// read-write Open behaves so, and only readers share a file. A program that
+	// relies on it, as a guard against a second instance of itself, should set
+	// Exclusive. It has no meaning together with ReadOnly.
+	Exclusive bool
+
+	// wrapFile puts a layer between the page manager and the file, for tests.
+	wrapFile func(file) file
+
+	// trustManifest turns off the check that decides whether the newest meta
+	// counts after a crash, so that tests can show that they would notice.
+	trustManifest bool
+}
+
+// DefaultOptions exists for programs written for bbolt that copy or pass it.
+// Open never reads it: nil options are the zero value.
+var DefaultOptions = &Options{
+	Timeout:      0,
+	NoGrowSync:   false,
+	FreelistType: FreelistArrayType,
+}
+
+// String returns the options in one line, for logs.
+func (o *Options) String() string {
+	if o == nil {
+		return "{}"
+	}
+	return fmt.Sprintf("{Timeout: %s, NoGrowSync: %t, NoFreelistSync: %t, "+
+		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
+		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
+		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t}",
+		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
+		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
+		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive)
+}
+
+// filled returns a copy of o with what zero values stand for, or an error that
+// names the first field that cannot be.
+func (o *Options) filled() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.PageSize == 0 {
+		c.PageSize = DefaultPageSize
+	}
+	if c.OpenFile == nil {
+		c.OpenFile = os.OpenFile
+	}
+	if c.Logger == nil {
+		c.Logger = discard
+	}
+	return c, c.validate()
+}
+
+func (o *Options) validate() error {
+	if o.Timeout < 0 {
+		return fmt.Errorf("mapleaf: Options.Timeout is negative: %s", o.Timeout)
+	}
+	if !validPageSize(uint64(o.PageSize)) {
+		return fmt.Errorf("mapleaf: Options.PageSize is not a power of two from %d to %d: %d",
+			pageSizeMin, pageSizeMax, o.PageSize)
+	}
+	return nil
+}
+
+// validPageSize reports whether a database can have pages of n bytes.
+func validPageSize(n uint64) bool {
+	return n >= pageSizeMin && n <= pageSizeMax && bits.OnesCount64(n) == 1
+}

@@ -1,0 +1,410 @@
+package mapleaf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// leftOpen makes a file as a process leaves it that was killed: never closed.
+// It returns the path and what the file holds.
+func leftOpen(t *testing.T, commits int) (string, model) {
+	t.Helper()
+	dir := t.TempDir()
+	db := mustOpen(t, filepath.Join(dir, "running.db"), nil)
+	r := testRand(t, 60)
+	m := model{}
+	for range commits {
+		m = m.mustUpdate(t, db, r, 40)
+	}
+	path := filepath.Join(dir, "killed.db")
+	copyFile(t, db.Path(), path)
+	return path, m
+}
+
+// newestSlot returns the slot of the newest meta.
+func newestSlot(t *testing.T, path string) int {
+	t.Helper()
+	if readMeta(t, path, 1).txid > readMeta(t, path, 0).txid {
+		return 1
+	}
+	return 0
+}
+
+// spoil flips one bit of a file.
+func spoil(t *testing.T, path string, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x40
+	if _, err := f.WriteAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCloseLeavesCleanFile(t *testing.T) {
+	path := tempPath(t)
+	rec := &recorder{}
+	db := mustOpen(t, path, &Options{wrapFile: rec.wrap})
+	r := testRand(t, 61)
+	m := model{}.mustUpdate(t, db, r, 300)
+	mustClose(t, db)
+	for i := range 2 {
+		if got := readMeta(t, path, i); !got.closed {
+			t.Errorf("meta %d is not marked closed", i)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(readMeta(t, path, 0).hwm) * DefaultPageSize; info.Size() != want {
+		t.Errorf("file has %d bytes, its pages %d", info.Size(), want)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{}, {ReadOnly: true}} {
+		rec := &recorder{}
+		o.wrapFile = rec.wrap
+		db := mustOpen(t, path, &o)
+		if err := m.compare(db); err != nil {
+			t.Error(err)
+		}
+		mustClose(t, db)
+		if n := rec.len(); n != 0 {
+			t.Errorf("reading took %d calls that write: %v", n, rec.ops[0].kind)
+		}
+	}
+	after, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("reading has changed the file: %v", err)
+	}
+}
+
+// Close cuts the free end off the file.
+func TestCloseCutsFreeTail(t *testing.T) {
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	r := testRand(t, 62)
+	m := model{}.mustUpdate(t, db, r, 100)
+	next, err := m.bigUpdate(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(t *Tx) error { return t.Bucket(testBucket).Delete([]byte("big")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(next, "big")
+	mustClose(t, db)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > 1<<20 {
+		t.Errorf("file has %d bytes after its large value is gone", info.Size())
+	}
+	db = mustOpen(t, path, nil)
+	if err := next.compare(db); err != nil {
+		t.Fatal(err)
+	}
+	mustCheck(t, db)
+	next.mustUpdate(t, db, r, 300) // grows again, over what the chain has said before
+	sameChain(t, db)
+}
+
+// What a killed process leaves is written again and synced before use, and a
+// reader changes nothing.
+func TestOpenAfterKill(t *testing.T) {
+	path, m := leftOpen(t, 5)
+	rec := &recorder{}
+	db := mustOpen(t, path, &Options{ReadOnly: true, wrapFile: rec.wrap})
+	if err := m.compare(db); err != nil {
+		t.Fatal(err)
+	}
+	mustCheck(t, db)
+	mustClose(t, db)
+	if rec.len() != 0 {
+		t.Error("a read-only open has written")
+	}
+	rec = &recorder{}
+	db = mustOpen(t, path, &Options{wrapFile: rec.wrap})
+	meta := db.store.meta
+	if n, _ := rec.count(opSync, 0); n != 1 {
+		t.Errorf("recovery took %d syncs", n)
+	}
+	written := map[int64]int{}
+	for _, o := range rec.ops {
+		if o.kind == opWrite {
+			written[o.off] += len(o.data)
+		}
+	}
+	for _, e := range meta.entries {
+		off := int64(e.first) * DefaultPageSize
+		if written[off] == 0 {
+			t.Errorf("page %d was not written again", e.first)
+		}
+	}
+	if written[slotOffset(db.store.metaSlot)] != metaSlotSize {
+		t.Error("the meta was not written again")
+	}
+	if err := m.compare(db); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A page of the newest commit is damaged: the state before is taken, as after a
+// crash, and its successor gets a txid that nobody has seen.
+func TestFallBackToOtherMeta(t *testing.T) {
+	path, _ := leftOpen(t, 5)
+	slot := newestSlot(t, path)
+	newest, other := readMeta(t, path, slot), readMeta(t, path, 1-slot)
+	spoil(t, path, int64(newest.entries[0].first)*DefaultPageSize+100)
+	db := mustOpen(t, path, nil)
+	if got := db.store.meta.txid; got != other.txid {
+		t.Fatalf("opened state %d instead of %d", got, other.txid)
+	}
+	w, err := db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tx.TxID(w.ID()) <= newest.txid {
+		t.Errorf("transaction %d after state %d was seen", w.ID(), newest.txid)
+	}
+	if err := w.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A fallback that would give up what was durable is an error.
+func TestNoSilentFallBack(t *testing.T) {
+	path, _ := leftOpen(t, 5)
+	slot := newestSlot(t, path)
+	newest := readMeta(t, path, slot)
+	spoil(t, path, int64(newest.entries[0].first)*DefaultPageSize+100)
+
+	t.Run("durable", func(t *testing.T) {
+		m := *newest
+		m.durable = m.txid
+		testMeta(t, path, slot, &m, ErrCorrupt)
+	})
+	t.Run("closed", func(t *testing.T) {
+		m := *newest
+		m.closed = true
+		db := testMeta(t, path, slot, &m, nil)
+		if db.store.meta.txid != newest.txid {
+			t.Error("fell back from a meta that was marked closed")
+		}
+		if err := checkErrors(db); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("check: %v", err)
+		}
+	})
+	t.Run("both", func(t *testing.T) {
+		other := readMeta(t, path, 1-slot)
+		dir := t.TempDir()
+		both := filepath.Join(dir, "both.db")
+		copyFile(t, path, both)
+		spoil(t, both, int64(other.entries[0].first)*DefaultPageSize+100)
+		if _, err := Open(both, 0o600, nil); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}
+
+// testMeta opens a copy of a file with another meta in one of the slots.
+func testMeta(t *testing.T, path string, slot int, m *meta, want error) *DB {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b[slotOffset(slot):], m.encode())
+	work := filepath.Join(t.TempDir(), "work.db")
+	if err := os.WriteFile(work, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(work, 0o600, nil)
+	if !errors.Is(err, want) {
+		t.Fatalf("open: %v, want %v", err, want)
+	}
+	if db != nil {
+		t.Cleanup(func() { db.Close() })
+	}
+	return db
+}
+
+// Each meta may be damaged: a closed file opens from the other one, and an
+// unclosed one does so unless something newer would be lost.
+func TestDamagedMeta(t *testing.T) {
+	closed := tempPath(t)
+	db := mustOpen(t, closed, nil)
+	m := model{}.mustUpdate(t, db, testRand(t, 63), 50)
+	mustClose(t, db)
+	work := tempPath(t)
+	for slot := range 2 {
+		for _, off := range []int64{0, metaFormat, metaTxID, metaRoot, metaChecksum} {
+			copyFile(t, closed, work)
+			spoil(t, work, slotOffset(slot)+off)
+			db := mustOpen(t, work, nil)
+			if err := m.compare(db); err != nil {
+				t.Errorf("meta %d, byte %d: %v", slot, off, err)
+			}
+			mustClose(t, db)
+		}
+	}
+	copyFile(t, closed, work)
+	spoil(t, work, metaRoot)
+	spoil(t, work, metaSlotGap+metaRoot)
+	if _, err := Open(work, 0o600, nil); !errors.Is(err, ErrChecksum) {
+		t.Errorf("both metas damaged: %v", err)
+	}
+
+	killed, _ := leftOpen(t, 4)
+	spoil(t, killed, slotOffset(newestSlot(t, killed))+metaRoot)
+	if _, err := Open(killed, 0o600, nil); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("newest meta of an unclosed file damaged: %v", err)
+	}
+}
+
+func TestCreation(t *testing.T) {
+	dir := t.TempDir()
+	for _, size := range []int{0, 4096, 8192, 16384, 32768, 65536} {
+		path := filepath.Join(dir, "new.db")
+		db := mustOpen(t, path, &Options{PageSize: size})
+		m := model{}.mustUpdate(t, db, testRand(t, 64), 50)
+		mustClose(t, db)
+		db = mustOpen(t, path, nil)
+		if want := max(size, DefaultPageSize); db.Info().PageSize != want {
+			t.Errorf("page size %d, want %d", db.Info().PageSize, want)
+		}
+		if err := m.compare(db); err != nil {
+			t.Error(err)
+		}
+		mustClose(t, db)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, size := range []int{-1, 1024, 5000, 131072} {
+		if _, err := Open(filepath.Join(dir, "bad.db"), 0o600, &Options{PageSize: size}); err == nil {
+			t.Errorf("page size %d was accepted", size)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// What is there already: an empty file becomes a database under its own
+// permissions; anything else that is none is refused and not touched.
+func TestOpenOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.db")
+	if err := os.WriteFile(empty, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(empty, 0o600, &Options{ReadOnly: true}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("read-only open of an empty file: %v", err)
+	}
+	db := mustOpen(t, empty, nil)
+	model{}.mustUpdate(t, db, testRand(t, 65), 20)
+	mustClose(t, db)
+	if info, err := os.Stat(empty); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("permissions are %v, %v", info.Mode(), err)
+	}
+	missing := filepath.Join(dir, "missing.db")
+	if _, err := Open(missing, 0o600, &Options{ReadOnly: true}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("read-only open of a missing file: %v", err)
+	}
+	for name, content := range map[string][]byte{
+		"text":  []byte(strings.Repeat("no database\n", 5000)),
+		"short": []byte("x"),
+		"zeros": make([]byte, 100_000),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path, 0o600, nil); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, content) {
+			t.Errorf("%s has changed: %v", name, err)
+		}
+	}
+	slot := resealed(func(b []byte) { b[metaFormat] = 9 })
+	path := filepath.Join(dir, "newer")
+	if err := os.WriteFile(path, append(slot, make([]byte, 60_000)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, 0o600, nil)
+	if !errors.Is(err, ErrVersionMismatch) || !strings.Contains(err.Error(), "format 9") {
+		t.Errorf("newer format: %v", err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	o := &Options{Timeout: 20 * time.Millisecond}
+	if _, err := Open(path, 0o600, o); !errors.Is(err, ErrTimeout) {
+		t.Errorf("second open: %v", err)
+	}
+	o.ReadOnly = true
+	if _, err := Open(path, 0o600, o); !errors.Is(err, ErrTimeout) {
+		t.Errorf("reader beside a writer: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := OpenContext(ctx, path, 0o600, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("open with a context: %v", err)
+	}
+	mustClose(t, db)
+	first := mustOpen(t, path, o)
+	mustOpen(t, path, o) // readers share
+	if _, err := first.Begin(true); !errors.Is(err, ErrDatabaseReadOnly) {
+		t.Errorf("write transaction: %v", err)
+	}
+}
+
+// While an open waits for the lock, the file is replaced: it must not go on with
+// the one that has lost its name.
+func TestFileIsReplacedWhileWaiting(t *testing.T) {
+	path := tempPath(t)
+	old := mustOpen(t, path, nil)
+	opened := make(chan *DB)
+	go func() {
+		db, err := Open(path, 0o600, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- db
+	}()
+	time.Sleep(20 * time.Millisecond)
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, old)
+	db := <-opened
+	defer db.Close()
+	if err := sameFile(db.store.mf, path); err != nil {
+		t.Errorf("opened another file than the one at the path: %v", err)
+	}
+}
