@@ -47,6 +47,10 @@ const openAttempts = 100
 // openData opens the file at path and locks it; it creates the database if there
 // is none.
 func openData(path string, mode fs.FileMode, o *Options, wait *lockWait) (*openFile, error) {
+	path, err := followLinks(path)
+	if err != nil {
+		return nil, err
+	}
 	for range openAttempts {
 		of, err := openLocked(path, mode, o, wait)
 		if errors.Is(err, errAgain) {
@@ -58,6 +62,29 @@ func openData(path string, mode fs.FileMode, o *Options, wait *lockWait) (*openF
 		return of, err
 	}
 	return nil, fmt.Errorf("mapleaf: open %s: the file is replaced again and again", path)
+}
+
+// linkLimit bounds a chain of symbolic links, as systems do.
+const linkLimit = 40
+
+// followLinks returns the path that a symbolic link leads to in the end, also if
+// there is nothing yet; a path that is no link comes back as it is.
+func followLinks(path string) (string, error) {
+	for range linkLimit {
+		info, err := os.Lstat(path)
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil // opening it tells what is wrong
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return "", fmt.Errorf("mapleaf: open %s: too many symbolic links", path)
 }
 
 // errAgain means that the path named another file a moment ago.
@@ -147,9 +174,6 @@ func replaceEmpty(path string, o *Options) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
 	}
 	if err := create(path, info.Mode().Perm(), o, mmapfile.Rename); err != nil {
 		return err

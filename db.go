@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -312,11 +311,7 @@ func (db *DB) Info() *Info {
 	if db.store == nil {
 		return &Info{}
 	}
-	info := &Info{PageSize: db.store.pageSize}
-	if m := db.store.newestMapping(); m != nil {
-		info.Data = reflect.ValueOf(m.data).Pointer()
-	}
-	return info
+	return &Info{Data: db.store.mappedAt(), PageSize: db.store.pageSize}
 }
 
 // Path returns the path that Open was given.

@@ -4,12 +4,13 @@
 //
 // # Basics
 //
-// A [DB] is one file. It holds buckets; a [Bucket] is a sorted collection of
-// keys, each with a value or with a bucket of its own below it; a [Cursor], and
-// the iterators [Bucket.All], [Bucket.Range], [Bucket.Prefix] and
-// [Bucket.Backward], walk over them in byte order.
+// A [DB] is one file. It holds buckets; a [tx.Bucket] is a sorted collection of
+// keys, each with a value or with a bucket of its own below it; a [tx.Cursor], and
+// the iterators [tx.Bucket.All], [tx.Bucket.Range], [tx.Bucket.Prefix] and
+// [tx.Bucket.Backward], walk over them in byte order. Programs import this package
+// only: it names those types [Bucket], [Cursor] and [Tx].
 //
-// All access goes through a transaction, a [Tx]. [DB.View] runs a function in a
+// All access goes through a transaction, a [tx.Tx]. [DB.View] runs a function in a
 // read-only transaction, [DB.Update] in a read-write one, which is committed when
 // the function returns nil and rolled back otherwise. [DB.Batch] is Update under
 // the name that many goroutines at once use in programs written for bbolt.
@@ -30,16 +31,16 @@
 //
 // Every page carries a checksum, its own number and the transaction that wrote it,
 // and is verified when a process touches it first. What does not agree is a
-// [*CorruptError], never other data. [Tx.Check] verifies everything. If the system
+// [*CorruptError], never other data. [tx.Tx.Check] verifies everything. If the system
 // cannot serve a read of the mapped file, because somebody cut the file short or
 // its drive failed, the transaction returns a [*FaultError] instead of ending the
 // process.
 //
 // # Errors
 //
-// Methods that change something return an error. [Bucket.Get] and the methods of
+// Methods that change something return an error. [tx.Bucket.Get] and the methods of
 // Cursor return only data, as in bbolt: after damage they return nil, and
-// [Tx.Err] tells why. View and Update return that error by themselves, and a
+// [tx.Tx.Err] tells why. View and Update return that error by themselves, and a
 // transaction that has met damage cannot be committed. After a write or a sync has
 // failed, all further writes return [ErrFailed] until the database is closed and
 // opened again; reading goes on at the last state that was committed.

@@ -97,6 +97,9 @@ var (
 	// different databases or transactions.
 	ErrDifferentDB = tx.ErrDifferentDB
 
+	// ErrBucketTooDeep is returned when buckets would be nested too deeply.
+	ErrBucketTooDeep = tx.ErrBucketTooDeep
+
 	// ErrCursorUnset is returned by Cursor.Delete when it stands on no record.
 	ErrCursorUnset = tx.ErrCursorUnset
 )

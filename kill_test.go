@@ -84,6 +84,9 @@ func killRound(path string, wait time.Duration) (acked uint64, err error) {
 		return 0, err
 	}
 	cmd := exec.Command(exe)
+	if emulator := os.Getenv("MAPLEAF_TEST_EXEC"); emulator != "" {
+		cmd = exec.Command(emulator, exe)
+	}
 	cmd.Env = append(os.Environ(), killEnv+"="+path)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -132,7 +135,10 @@ func killCompare(t *Tx) (uint64, error) {
 }
 
 func TestKill(t *testing.T) {
-	const rounds = 200
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
 	r := testRand(t, 70)
 	path := filepath.Join(t.TempDir(), "kill.db")
 	for round := range rounds {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -151,6 +152,16 @@ func (s *store) newestMapping() *mapping {
 	s.maps.mu.Lock()
 	defer s.maps.mu.Unlock()
 	return s.maps.mu.newest
+}
+
+// mappedAt returns the address of the newest mapping, 0 after Close.
+func (s *store) mappedAt() uintptr {
+	s.maps.mu.Lock()
+	defer s.maps.mu.Unlock()
+	if s.maps.mu.newest == nil {
+		return 0
+	}
+	return reflect.ValueOf(s.maps.mu.newest.data).Pointer()
 }
 
 // cover makes sure that the newest mapping has at least size bytes, all of which

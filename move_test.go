@@ -150,3 +150,36 @@ func TestMoveBucketThenWrite(t *testing.T) {
 		return nil
 	})
 }
+
+// TestMovedHandles goes on using a bucket, its sub-buckets and a cursor after a move.
+func TestMovedHandles(t *testing.T) {
+	db := openDB(t)
+	db.MustUpdate(func(tx *mapleaf.Tx) error {
+		a, b := mustBucket(t, tx, "a"), mustBucket(t, tx, "b")
+		moved := mustBucket(t, a, "moved")
+		fill(t, moved, 1000, 50)
+		deep := mustBucket(t, moved, "sub")
+		c := moved.Cursor()
+		c.Seek([]byte(key8(500)))
+		must(t, a.MoveBucket([]byte("moved"), b))
+		put(t, moved, "after", "x")
+		put(t, deep, "after", "y")
+		must(t, moved.SetSequence(3))
+		if k, _ := c.Next(); string(k) != key8(501) {
+			t.Fatalf("after the move, the cursor goes to %q", k)
+		}
+		// A bucket of the same name at the old place is another one.
+		put(t, mustBucket(t, a, "moved"), "other", "z")
+		return nil
+	})
+	db.MustView(func(tx *mapleaf.Tx) error {
+		moved := tx.Bucket([]byte("b")).Bucket([]byte("moved"))
+		wantGet(t, moved, "after", "x")
+		wantGet(t, moved.Bucket([]byte("sub")), "after", "y")
+		if moved.Sequence() != 3 {
+			t.Fatalf("sequence %d, want 3", moved.Sequence())
+		}
+		wantPairs(t, tx.Bucket([]byte("a")).Bucket([]byte("moved")), []pair{{key: "other", value: "z"}})
+		return nil
+	})
+}

@@ -408,3 +408,110 @@ func TestFileIsReplacedWhileWaiting(t *testing.T) {
 		t.Errorf("opened another file than the one at the path: %v", err)
 	}
 }
+
+// Many open the same new path at once: one file comes into being, and nobody's
+// work is lost.
+func TestConcurrentCreation(t *testing.T) {
+	path := tempPath(t)
+	const openers = 12
+	errs := make(chan error, openers)
+	for i := range openers {
+		go func() {
+			db, err := Open(path, 0o600, nil)
+			if err != nil {
+				errs <- err
+				return
+			}
+			err = db.Update(func(t *Tx) error {
+				_, err := t.CreateBucket([]byte{byte(i + 1)})
+				return err
+			})
+			errs <- errors.Join(err, db.Close())
+		}()
+	}
+	for range openers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	db := mustOpen(t, path, nil)
+	for i := range openers {
+		if err := db.View(func(tx *Tx) error {
+			if tx.Bucket([]byte{byte(i + 1)}) == nil {
+				t.Errorf("the work of opener %d is lost", i)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// A database whose creation could not be made durable is removed, but never one
+// that somebody else has opened or put in its place.
+func TestUncreate(t *testing.T) {
+	path := tempPath(t)
+	o, err := (*Options)(nil).filled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := mustOpen(t, path, nil)
+	id, err := db.store.mf.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	}
+	if err := uncreate(path, id, &o); err != nil || !exists() {
+		t.Errorf("a file in use: %v, it exists: %t", err, exists())
+	}
+	mustClose(t, db)
+	other := tempPath(t)
+	copyFile(t, path, other)
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := uncreate(path, id, &o); err != nil || !exists() {
+		t.Errorf("a file in its place: %v, it exists: %t", err, exists())
+	}
+	db = mustOpen(t, path, nil)
+	if id, err = db.store.mf.Identity(); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, db)
+	if err := uncreate(path, id, &o); err != nil || exists() {
+		t.Errorf("its own file: %v, it exists: %t", err, exists())
+	}
+}
+
+// Damage in the chain keeps nobody from reading.
+func TestDamagedChainReadOnly(t *testing.T) {
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	m := model{}.mustUpdate(t, db, testRand(t, 66), 50)
+	m = m.mustUpdate(t, db, testRand(t, 67), 50)
+	mustClose(t, db)
+	link := readMeta(t, path, 0).chain.ID
+	spoil(t, path, int64(link)*DefaultPageSize+headerSize+2)
+	var damage *CorruptError
+	if _, err := Open(path, 0o600, nil); !errors.As(err, &damage) || damage.Page != link {
+		t.Errorf("open: %v", err)
+	}
+	db, err := Open(path, 0o600, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+	if err := checkErrors(db); !errors.As(err, &damage) || damage.Page != link {
+		t.Errorf("check: %v", err)
+	}
+}

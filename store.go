@@ -137,7 +137,7 @@ func (s *store) recover() error {
 		}
 		return nil
 	}
-	if s.unclean || r.seen != r.meta.txid {
+	if (s.unclean || r.seen != r.meta.txid) && !s.opts.trustManifest {
 		if err := r.rewrite(s.file); err != nil {
 			return fmt.Errorf("mapleaf: recover: %w", err)
 		}

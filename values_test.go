@@ -211,3 +211,59 @@ func TestTwiceTheSame(t *testing.T) {
 		})
 	}
 }
+
+// TestPutOwnBytes puts keys and values that the same transaction has given out,
+// and which lie in the pages that the put changes.
+func TestPutOwnBytes(t *testing.T) {
+	for stream := range uint64(6) {
+		rng := dbtest.Rand(t, stream)
+		db := openDB(t, noSync)
+		fixed := stream%3 == 2
+		size := func() int {
+			if fixed {
+				return 8
+			}
+			return rng.IntN(700) * (1 + rng.IntN(2)*rng.IntN(2)*10)
+		}
+		want := map[string]string{}
+		for range 4 {
+			db.MustUpdate(func(tx *mapleaf.Tx) error {
+				b, err := tx.CreateBucketIfNotExists([]byte("b"))
+				must(t, err)
+				c := b.Cursor()
+				for range 700 {
+					key := []byte(key8(rng.IntN(400))[8:])
+					k, v := c.Seek([]byte(key8(rng.IntN(400))[8:]))
+					switch rng.IntN(5) {
+					case 0:
+						v = value(rng.IntN(99), size())
+					case 1:
+						if len(k) > 1 && !fixed {
+							key, v = k[:len(k)-1], k[1:]
+						}
+					case 2:
+						if k != nil {
+							must(t, b.Delete(k))
+							delete(want, string(k))
+							continue
+						}
+					}
+					expect := string(v)
+					must(t, b.Put(key, v))
+					want[string(key)] = expect
+				}
+				return nil
+			})
+			db.MustView(func(tx *mapleaf.Tx) error {
+				b := tx.Bucket([]byte("b"))
+				wantCount(t, b, len(want))
+				for k, v := range b.All() {
+					if want[string(k)] != string(v) {
+						t.Fatalf("%q has %d bytes, want %d", k, len(v), len(want[string(k)]))
+					}
+				}
+				return nil
+			})
+		}
+	}
+}

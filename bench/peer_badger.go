@@ -9,8 +9,8 @@ import (
 // badgerPeer is Badger as its DefaultOptions recommend.
 var badgerPeer = peer{
 	name: "badger",
-	about: "DefaultOptions (block cache 256 MiB, Snappy); transactions past its limit are cut in two; " +
-		"synced = SyncWrites",
+	about: "DefaultOptions (block cache 256 MiB, Snappy); transactions past its limit are cut " +
+		"in two; synced = SyncWrites",
 	module: "github.com/dgraph-io/badger/v4",
 	mapped: true,
 	open:   openBadger,

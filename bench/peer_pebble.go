@@ -30,9 +30,15 @@ type pebbleStore struct {
 // quietLogger keeps Pebble's notices out of the results.
 type quietLogger struct{}
 
-func (quietLogger) Infof(string, ...any)              {}
-func (quietLogger) Errorf(format string, args ...any) { pebble.DefaultLogger.Errorf(format, args...) }
-func (quietLogger) Fatalf(format string, args ...any) { pebble.DefaultLogger.Fatalf(format, args...) }
+func (quietLogger) Infof(string, ...any) {}
+
+func (quietLogger) Errorf(format string, args ...any) {
+	pebble.DefaultLogger.Errorf(format, args...)
+}
+
+func (quietLogger) Fatalf(format string, args ...any) {
+	pebble.DefaultLogger.Fatalf(format, args...)
+}
 
 // openPebble opens or creates the database in dir.
 func openPebble(dir string, o openOptions) (store, error) {

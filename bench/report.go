@@ -168,8 +168,9 @@ func (r *result) writeLosses(b *bytes.Buffer) {
 		fmt.Fprintf(b, "\n%s wins every row.\n", r.Base)
 		return
 	}
-	fmt.Fprintf(b, "\nRows in which rivals are better than %s, and their share of what it takes:\n%s\n",
-		r.Base, strings.Join(lines, "\n"))
+	fmt.Fprintf(b, "\nRows in which rivals are better than %s, and their share of what it takes:\n",
+		r.Base)
+	fmt.Fprintln(b, strings.Join(lines, "\n"))
 }
 
 // winners returns the peers that are better than the base in a row.

@@ -16,15 +16,17 @@ const lockLimit = int64(1) << 62
 // exclude each other, also in one process, and the kernel releases it when the
 // File is closed or its process ends. A shared lock needs a file open for
 // reading, an exclusive one a file open for writing (not so on Windows).
-// On Linux, Solaris and illumos locking a range again converts it, and parts of
-// it may be unlocked. On Windows, where locks also stop others from reading and
-// writing the range (but not through a view), locking a range again through the
-// same File fails, and a range is unlocked as it was locked.
-// On macOS and the BSDs the ranges of one File are told apart, but
-// between Files a lock is one on the whole file: for independent locks use
-// files of their own. Changing it from shared to exclusive lets go of it for a
-// moment there. Where the system has no lock owned by an open file, the error
-// is ErrUnsupported.
+// Locking a range again converts its lock; if that fails, the old lock is kept.
+// From exclusive to shared nobody gets in between. From shared to exclusive
+// nobody does on Linux, Solaris and illumos; elsewhere the lock is gone for a
+// moment, and if it cannot be had back either, the error is ErrLocked.
+//
+// On Windows locks also stop others from reading and writing the range by calls
+// (not through views), and a range is converted and unlocked as it was locked;
+// elsewhere parts of it may be. On macOS and the BSDs the ranges of one File are
+// told apart, but between Files a lock is one on the whole file, and converting
+// in either direction may let others in: use files of their own for independent
+// locks. Where no lock belongs to an open file, the error is ErrUnsupported.
 //
 // A lock that a child inherits with its descriptor (Inherit) lives until both
 // have closed it.

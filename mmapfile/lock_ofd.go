@@ -53,7 +53,7 @@ func (f *File) releaseLocks() error { return f.setLock(unix.F_UNLCK, 0, lockLimi
 // come at once, both may see each other and step back, and try again.
 const (
 	shareRegion = int64(1) << 20
-	shareTries  = 6
+	shareTries  = 4
 )
 
 // shareOffset returns the first byte of the region of access (or denial) i.

@@ -3,6 +3,7 @@ package mmapfile_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -95,6 +96,25 @@ func TestLockBetweenProcesses(t *testing.T) {
 	tryT(t, f, 0, 1, false, true)
 }
 
+// A lock is converted in both directions, and a conversion that fails leaves it.
+func TestLockConverts(t *testing.T) {
+	a, path := create(t, 1)
+	b := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})
+	tryT(t, a, 0, 1, false, true)
+	tryT(t, b, 0, 1, false, true)
+	tryT(t, a, 0, 1, true, false)
+	noErr(t, "unlock", b.Unlock(0, 1))
+	tryT(t, b, 0, 1, true, false) // a is still there
+	tryT(t, a, 0, 1, true, true)
+	tryT(t, a, 0, 1, true, true)
+	tryT(t, b, 0, 1, false, false)
+	tryT(t, a, 0, 1, false, true)
+	tryT(t, b, 0, 1, true, false)
+	tryT(t, b, 0, 1, false, true)
+	noErr(t, "unlock", a.Unlock(0, 1))
+	tryT(t, b, 0, 1, true, true)
+}
+
 func TestLockRanges(t *testing.T) {
 	f, _ := create(t, 1)
 	for _, c := range []struct {
@@ -167,6 +187,31 @@ func TestShareModes(t *testing.T) {
 				noErr(t, "close", f.Close())
 			}
 		}
+	}
+}
+
+// DeleteOnClose is an access that the others must share.
+func TestShareDelete(t *testing.T) {
+	_, path := create(t, 0)
+	other := filepath.Join(filepath.Dir(path), "other")
+	for _, share := range []mmapfile.Share{
+		mmapfile.ShareAll, mmapfile.ShareRead | mmapfile.ShareWrite,
+	} {
+		f, err := mmapfile.Open(other, mmapfile.Options{
+			Access: mmapfile.ReadWrite, Disposition: mmapfile.OpenAlways, Share: share,
+		})
+		noErr(t, "open", err)
+		g, err := mmapfile.Open(other, mmapfile.Options{Flags: mmapfile.DeleteOnClose})
+		if share == mmapfile.ShareAll {
+			noErr(t, "open to delete", err)
+			noErr(t, "close", g.Close())
+		} else {
+			wantErr(t, "open to delete", err, mmapfile.ErrSharing)
+			if _, err := os.Stat(other); err != nil {
+				t.Errorf("a refused open deleted the file: %v", err)
+			}
+		}
+		noErr(t, "close", f.Close())
 	}
 }
 

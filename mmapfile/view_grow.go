@@ -50,9 +50,11 @@ func (v *View) growTo(length int) error {
 	}
 	reregister(v, want)
 	v.length = want
-	if v.node != nil && v.next != nil {
+	if v.node != nil {
 		v.node.mu.Lock()
-		v.end = v.off + n
+		if v.next != nil {
+			v.end = v.off + n
+		}
 		v.node.mu.Unlock()
 	}
 	longer := unsafe.Slice(unsafe.SliceData(*data), int(n))

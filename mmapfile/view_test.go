@@ -237,6 +237,54 @@ func TestCloseDuringUse(t *testing.T) {
 	}
 }
 
+// The same for files and mappings: whoever is inside finishes.
+func TestCloseFileAndMappingDuringUse(t *testing.T) {
+	_, path := create(t, 1<<16)
+	for range 50 {
+		f := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})
+		m := mapT(t, f, mmapfile.MapOptions{Protection: mmapfile.ProtReadWrite})
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for {
+					err := useOnce(f, m, i)
+					if err != nil {
+						wantErr(t, "use", err, mmapfile.ErrClosed)
+						return
+					}
+				}
+			})
+		}
+		noErr(t, "close", f.Close())
+		noErr(t, "close", m.Close())
+		wg.Wait()
+	}
+}
+
+// useOnce makes a view, or a mapping and a view, writes to it, and closes.
+func useOnce(f *mmapfile.File, m *mmapfile.Mapping, i int) (err error) {
+	if i%2 == 0 {
+		if m, err = f.Map(mmapfile.MapOptions{Protection: mmapfile.ProtReadWrite}); err != nil {
+			return err
+		}
+		defer m.Close()
+	}
+	v, err := m.View(mmapfile.Write, int64(i)*1000, 500)
+	if err != nil {
+		return err
+	}
+	if _, err := v.WriteAt([]byte("text"), 7); err != nil {
+		return err
+	}
+	if err := v.Close(); err != nil {
+		return err
+	}
+	if i%2 == 0 {
+		_, err = f.WriteAt([]byte("text"), int64(i)*1000+20)
+	}
+	return err
+}
+
 func TestReserveFault(t *testing.T) {
 	f, _ := create(t, 4096)
 	m := mapT(t, f, mmapfile.MapOptions{

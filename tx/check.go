@@ -72,10 +72,13 @@ func (c *checker) run() {
 		return
 	}
 	defer func(old bool) {
-		before := t.Err()
-		t.guard(old)
-		if err := t.Err(); err != nil && before == nil {
-			c.errs <- err
+		disarmFaults(old)
+		if r := recover(); r != nil {
+			before := t.Err()
+			t.caught(r)
+			if before == nil {
+				c.errs <- t.Err()
+			}
 		}
 	}(armFaults())
 	c.reached = make([]uint64, (uint64(t.snap.HWM)+63)/64)

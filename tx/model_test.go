@@ -155,7 +155,8 @@ func (r *modelRun) step() {
 	default:
 		r.finish()
 	}
-	if got, want := b.Count(), uint64(len(m.values)+len(m.kids)); !b.gone && b.readable() && got != want {
+	want := uint64(len(m.values) + len(m.kids))
+	if got := b.Count(); b.readable() && got != want {
 		r.fatalf("count %d, want %d", got, want)
 	}
 }

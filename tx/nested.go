@@ -193,12 +193,15 @@ func (b *Bucket) disown(kid *Bucket) error {
 // MoveBucket moves the bucket of that name from b to dst, with all that it
 // holds; handles of it stay valid. It returns ErrBucketNotFound, ErrBucketExists if dst has
 // a bucket of that name, ErrIncompatibleValue if the name is that of a key
-// with a value in either, ErrSameBuckets if b and dst are the same or dst lies
+// with a value in either, ErrBucketTooDeep, ErrSameBuckets if b and dst are the same or dst lies
 // within the bucket that is moved, ErrDifferentDB if they belong to different
 // transactions, ErrTxNotWritable or ErrTxClosed.
 func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	if err := b.usable(); err != nil {
 		return err
+	}
+	if dst == nil {
+		return ErrBucketNotFound
 	}
 	if err := dst.usable(); err != nil {
 		return err
@@ -222,6 +225,9 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 			return ErrSameBuckets
 		}
 	}
+	if err := dst.fits(kid); err != nil {
+		return err
+	}
 	found, err := dst.findPath(name)
 	if err != nil {
 		t.fail(err)
@@ -243,7 +249,45 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	}
 	kid.edit.dirty = true
 	dst.adopt(kid, kid.edit.name)
+	kid.sink(dst.depth + 1)
 	return nil
+}
+
+// fits returns ErrBucketTooDeep if kid, with the buckets in it, would be nested
+// too deep below b.
+func (b *Bucket) fits(kid *Bucket) error {
+	if b.depth >= MaxBucketDepth {
+		return ErrBucketTooDeep
+	}
+	if b.depth < moveWalkDepth {
+		return nil
+	}
+	deepest := kid.depth
+	w := walker{
+		t:      b.tx,
+		node:   func(*Bucket, Ref, node, int) error { return nil },
+		extent: func(longRef) error { return nil },
+		bucket: func(in *Bucket, _ []byte) error {
+			deepest = max(deepest, in.depth)
+			return nil
+		},
+	}
+	if err := w.walk(kid); err != nil {
+		b.tx.fail(err)
+		return err
+	}
+	if int(b.depth+1+deepest-kid.depth) > MaxBucketDepth {
+		return ErrBucketTooDeep
+	}
+	return nil
+}
+
+// sink gives b, and all opened buckets in it, their new depth.
+func (b *Bucket) sink(depth int32) {
+	b.depth = depth
+	for _, kid := range b.edit.kids {
+		kid.sink(depth + 1)
+	}
 }
 
 // flush brings the records of all changed buckets below b up to date.
@@ -393,8 +437,8 @@ func (b *Bucket) clearKid(n node, i int, v []byte) error {
 	} else {
 		kid = &Bucket{tx: t, header: DecodeBucketHeader(v), depth: b.depth + 1}
 	}
-	if kid.depth > MaxBucketDepth {
-		return Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", MaxBucketDepth)
+	if kid.depth > maxNesting {
+		return Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", maxNesting)
 	}
 	return kid.clear()
 }

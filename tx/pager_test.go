@@ -46,7 +46,8 @@ func (s *memStore) Verify(sn *Snapshot, ref Ref, kind Kind) (uint32, error) {
 }
 
 func (s *memStore) begin() *Tx {
-	return NewWriter(s.state, s, &memPager{store: s, id: s.state.TxID.Next(), own: map[PageID]uint32{}})
+	p := &memPager{store: s, id: s.state.TxID.Next(), own: map[PageID]uint32{}}
+	return NewWriter(s.state, s, p)
 }
 
 func (s *memStore) read() *Tx {

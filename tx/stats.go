@@ -107,7 +107,9 @@ func (s *TxStats) IncPageAlloc(delta int64) int64 { return atomic.AddInt64(&s.Pa
 func (s *TxStats) GetCursorCount() int64 { return atomic.LoadInt64(&s.CursorCount) }
 
 // IncCursorCount adds delta to CursorCount atomically and returns the new value.
-func (s *TxStats) IncCursorCount(delta int64) int64 { return atomic.AddInt64(&s.CursorCount, delta) }
+func (s *TxStats) IncCursorCount(delta int64) int64 {
+	return atomic.AddInt64(&s.CursorCount, delta)
+}
 
 // GetNodeCount returns NodeCount atomically.
 func (s *TxStats) GetNodeCount() int64 { return atomic.LoadInt64(&s.NodeCount) }

@@ -16,6 +16,12 @@ const (
 
 	// MaxBucketDepth is how deep buckets can be nested.
 	MaxBucketDepth = 1 << 14
+
+	// maxNesting is how deep nested buckets are followed. It leaves room above
+	// MaxBucketDepth, since a move of a bucket does not look how deep others are
+	// nested in it unless its target lies at moveWalkDepth or deeper.
+	maxNesting    = 4 * MaxBucketDepth
+	moveWalkDepth = 64
 )
 
 // Tx is a read-only or a read-write transaction: one snapshot of the database.
@@ -195,21 +201,30 @@ func (t *Tx) Commit() error {
 // prepare writes the headers of changed buckets into their parents.
 func (t *Tx) prepare() (err error) {
 	defer t.guardErr(armFaults(), &err)
-	if err := t.Err(); err != nil {
-		return err
-	}
-	if err := t.root.flush(); err != nil {
-		t.fail(err)
-		return err
-	}
-	if err := t.root.arrange(); err != nil {
-		t.fail(err)
+	if err := t.settle(); err != nil {
 		return err
 	}
 	t.tidy()
 	t.changed = t.root.edit.dirty
-	t.own.Root = t.root.header
 	return nil
+}
+
+// settle brings the pages of a write transaction up to date with its buckets, so
+// that the snapshot is a whole state. The transaction can go on afterwards.
+func (t *Tx) settle() error {
+	if t.writing == nil {
+		return nil
+	}
+	err := t.Err()
+	if err == nil {
+		err = t.root.flush()
+	}
+	if err == nil {
+		err = t.root.arrange()
+	}
+	t.fail(err)
+	t.own.Root = t.root.header
+	return err
 }
 
 // Rollback ends the transaction and drops its changes. A reader must end with
@@ -297,6 +312,9 @@ func (t *Tx) WriteTo(w io.Writer) (n int64, err error) {
 		return 0, ErrTxClosed
 	}
 	defer t.guardErr(armFaults(), &err)
+	if err := t.settle(); err != nil {
+		return 0, err
+	}
 	return t.host.WriteTo(t, w)
 }
 
@@ -316,6 +334,9 @@ func (t *Tx) CopyFile(path string, mode fs.FileMode) (err error) {
 		return ErrTxClosed
 	}
 	defer t.guardErr(armFaults(), &err)
+	if err := t.settle(); err != nil {
+		return err
+	}
 	return t.host.CopyFile(t, path, mode)
 }
 

@@ -107,8 +107,8 @@ func (b *Bucket) peek(n node, p *Page, i int) (*Bucket, error) {
 	if from += BucketHeaderSize; from < to {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
-	if kid.depth > MaxBucketDepth {
-		return nil, Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", MaxBucketDepth)
+	if kid.depth > maxNesting {
+		return nil, Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", maxNesting)
 	}
 	return kid, nil
 }

@@ -142,9 +142,23 @@ func each(b *testing.B, fn func(b *testing.B, r *reader, size int, sum uint64)) 
 	}
 }
 
+// slicer reads from the slice as ReadAt would.
+type slicer []byte
+
+func (s slicer) ReadAt(p []byte, off int64) (int, error) { return copy(p, s[off:]), nil }
+
 func BenchmarkSequential(b *testing.B) {
 	each(b, func(b *testing.B, r *reader, size int, sum uint64) {
 		if r.bytes != nil {
+			copier := &reader{at: slicer(r.bytes)}
+			b.Run("copy/"+r.name, func(b *testing.B) {
+				b.SetBytes(int64(size))
+				for b.Loop() {
+					if got, err := copier.sumByCalls(size); got != sum || err != nil {
+						b.Fatalf("sum %x, %v, want %x", got, err, sum)
+					}
+				}
+			})
 			b.Run("slice/"+r.name, func(b *testing.B) {
 				b.SetBytes(int64(size))
 				for b.Loop() {
@@ -171,6 +185,15 @@ func BenchmarkRandom(b *testing.B) {
 	each(b, func(b *testing.B, r *reader, size int, sum uint64) {
 		words := uint64(size / word)
 		if r.bytes != nil {
+			b.Run("copy/"+r.name, func(b *testing.B) {
+				x, sink, buf := uint64(seed), uint64(0), make([]byte, word)
+				for b.Loop() {
+					x = x*6364136223846793005 + 1442695040888963407
+					copy(buf, r.bytes[(x>>20)%words*word:])
+					sink += binary.LittleEndian.Uint64(buf)
+				}
+				keep(sink)
+			})
 			b.Run("slice/"+r.name, func(b *testing.B) {
 				x, sink := uint64(seed), uint64(0)
 				for b.Loop() {
