@@ -97,7 +97,7 @@ func fixedShape(items []item, p int) bool {
 	return true
 }
 
-// leafSize returns the size of the smallest node that holds items.
+// leafSize returns the size of the node that buildLeaf makes of items.
 func leafSize(items []item) int {
 	if len(items) == 0 {
 		return nodeHeader
@@ -106,36 +106,35 @@ func leafSize(items []item) int {
 	return size
 }
 
-// leafLayout returns the size of the smallest node that holds items behind a
-// prefix of p bytes, and its layout, which is not yet flagWhole.
+// leafLayout returns the size and the layout of the node for items behind a
+// prefix of p bytes.
 func leafLayout(items []item, p int) (size int, layout byte) {
 	size = nodeHeader + (p+3)&^3
 	if fixedShape(items, p) {
 		return size + len(items)*(headSize+len(items[0].value)), flagFixed
 	}
+	whole := size
 	for i := range items {
-		size += 2 + headSize + items[i].cellSize(p)
+		it := &items[i]
+		size += 2 + headSize + it.cellSize(p)
+		whole += 2 + headSize + it.wholeCell()
+		if it.long != nil {
+			whole = wholeNever
+		}
+	}
+	if p <= wholePrefix && whole-size <= size/wholeShare {
+		return whole, flagWhole
 	}
 	return size, 0
 }
 
-// wholeShare is the part of a leaf that whole keys may add to it.
-const wholeShare = 16
-
-// wholeKeys tells whether items, which take size bytes behind a prefix of p, are
-// better stored with whole keys in a node of room bytes.
-func wholeKeys(items []item, p, size, room int) bool {
-	if (p+headSize)*len(items) > size/wholeShare {
-		return false
-	}
-	for i := range items {
-		if items[i].long != nil {
-			return false
-		}
-		size += min(len(items[i].key), p+headSize)
-	}
-	return size <= room
-}
+// Keys are stored whole behind a prefix of up to wholePrefix bytes if that adds
+// no more than one part in wholeShare to the leaf. The first bound keeps N3.
+const (
+	wholePrefix = 8
+	wholeShare  = 16
+	wholeNever  = 1 << 30
+)
 
 // buildLeaf writes items, which fit, into n.
 func (n node) buildLeaf(items []item) {
@@ -144,10 +143,7 @@ func (n node) buildLeaf(items []item) {
 		return
 	}
 	p := leafPrefix(items)
-	size, layout := leafLayout(items, p)
-	if layout == 0 && wholeKeys(items, p, size, len(n)) {
-		layout = flagWhole
-	}
+	_, layout := leafLayout(items, p)
 	n[0] = layout
 	n.setPrefix(items[0].key[:p])
 	h := n.heads()
