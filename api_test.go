@@ -259,6 +259,7 @@ var apiErrors = map[string][2]error{
 	"ErrBucketExists":       {mapleaf.ErrBucketExists, dberrors.ErrBucketExists},
 	"ErrBucketNameRequired": {mapleaf.ErrBucketNameRequired, dberrors.ErrBucketNameRequired},
 	"ErrBucketNotFound":     {mapleaf.ErrBucketNotFound, dberrors.ErrBucketNotFound},
+	"ErrBucketTooDeep":      {mapleaf.ErrBucketTooDeep, dberrors.ErrBucketTooDeep},
 	"ErrChecksum":           {mapleaf.ErrChecksum, dberrors.ErrChecksum},
 	"ErrCorrupt":            {mapleaf.ErrCorrupt, dberrors.ErrCorrupt},
 	"ErrCursorUnset":        {mapleaf.ErrCursorUnset, dberrors.ErrCursorUnset},

@@ -1,7 +1,9 @@
 package mapleaf
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -56,6 +58,10 @@ func (s *store) giveRoom(r room) {
 // the batch's links and manifest, room in the file, and address space (W2).
 func (w *writer) prepare(pages, unused int) (room, error) {
 	s := w.s
+	slices.SortFunc(w.freed, func(a, b freedExtent) int { return cmp.Compare(a.first, b.first) })
+	if err := s.free.check(w.freed, s.first); err != nil {
+		return room{}, err
+	}
 	own := len(w.runs) + unused + len(w.freed) + 2
 	links := chainRoom(own, s.chain.capacity)
 	extents := pages + int(links)
@@ -185,6 +191,7 @@ func (w *writer) join(snap *tx.Snapshot, pages []*tx.Page, unused []extent, r ro
 	s.mu.head = *snap
 	s.mu.head.TxID = w.txid
 	s.mu.head.HWM = tx.PageID(s.free.top())
+	w.leave()
 	s.mu.wake.Signal()
 	return b, nil
 }

@@ -142,11 +142,16 @@ func (c *chain) pagesFor(n int) int { return (n + c.capacity - 1) / c.capacity }
 // chainSlack is how many links more than twice the least number a chain may have.
 const chainSlack = 8
 
-// budget returns how many of the oldest links a commit that takes own links
-// for its delta may drop, and how many records it may copy forward for that.
-func (c *chain) budget(own int) (links, records int) {
+// budget returns how many of the oldest links a commit with so many entries of
+// its own may drop, and how many records it may copy forward for that. A small
+// commit copies what its one link has room for; the copying then adds no page.
+func (c *chain) budget(entries int) (links, records int) {
 	if len(c.links) <= 2*c.pagesFor(c.tree.Len())+chainSlack {
 		return 0, 0
+	}
+	own := max(1, c.pagesFor(entries))
+	if own == 1 {
+		return dropLimit(own), max(c.capacity/2, c.capacity-entries)
 	}
 	return dropLimit(own), (2*own + 1) * c.capacity
 }

@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,7 +17,8 @@ import (
 //
 // A batch is written as: its pages and the links of the free-space chain, in
 // ascending order and adjacent ones in one call; its manifest; the meta; and
-// then one sync for all of it. Afterwards the new state is published, what it
+// then one sync for all of it. (Of a large batch the pages are written while the
+// links are still planned. No order matters before the sync.) Afterwards the new state is published, what it
 // freed becomes free where no reader sees it, and the waiting transactions
 // return.
 //
@@ -134,30 +136,44 @@ func (s *store) sync() error {
 
 // A write is a sealed batch in the form in which it goes to the file.
 type write struct {
-	pages    []*tx.Page // ascending; links included
-	manifest *tx.Page   // nil if it is inline
-	meta     *meta
-	freed    []freedExtent // dropped links and the manifest before
+	pages     []*tx.Page // links included
+	unwritten []*tx.Page // those that are not in the file yet, ascending
+	manifest  *tx.Page   // nil if it is inline
+	meta      *meta
+	freed     []freedExtent // dropped links and the manifest before
 }
 
 // compose seals the batch: it frames the pages, says what has become of the free
-// space, and makes manifest and meta.
+// space, and makes manifest and meta. The pages of a large batch are on their way
+// to the file meanwhile.
 func (s *store) compose(b *batch) (*write, error) {
 	w := &write{pages: b.alive()}
+	slices.SortFunc(w.pages, comparePages)
+	early := s.writeEarly(w.pages, b.last)
 	plan, err := s.planLinks(b, len(w.pages))
+	if early != nil {
+		<-early.done
+		err = errors.Join(err, early.err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	links := s.writeLinks(b, plan)
-	w.pages = append(w.pages, links...)
 	w.freed = plan.freed
-	slices.SortFunc(w.pages, func(x, y *tx.Page) int { return cmp.Compare(x.ID, y.ID) })
-
-	entries := make([]manifestEntry, len(w.pages))
-	for i, p := range w.pages {
-		e := extent{p.ID, uint32(len(p.Buf) >> s.shift)}
-		h := pageHeader{id: p.ID, count: e.count, birth: birthOf(p.Stamp, b.last), kind: p.Kind}
-		entries[i] = manifestEntry{e, h.seal(p.Buf)}
+	var entries []manifestEntry
+	if early == nil {
+		w.pages = append(w.pages, links...)
+		slices.SortFunc(w.pages, comparePages)
+		w.unwritten = w.pages
+		entries = s.seal(w.pages, b.last)
+	} else {
+		w.pages = append(w.pages, links...)
+		w.unwritten = links
+		slices.SortFunc(w.unwritten, comparePages)
+		entries = append(early.entries, s.seal(links, b.last)...)
+		slices.SortFunc(entries, func(x, y manifestEntry) int {
+			return cmp.Compare(x.first, y.first)
+		})
 	}
 	w.meta = &meta{
 		pageSize:   s.pageSize,
@@ -185,6 +201,48 @@ func (s *store) compose(b *batch) (*write, error) {
 	return w, nil
 }
 
+func comparePages(x, y *tx.Page) int { return cmp.Compare(x.ID, y.ID) }
+
+// seal frames the pages and returns their manifest entries.
+func (s *store) seal(pages []*tx.Page, last tx.TxID) []manifestEntry {
+	entries := make([]manifestEntry, len(pages))
+	for i, p := range pages {
+		e := extent{p.ID, uint32(len(p.Buf) >> s.shift)}
+		h := pageHeader{id: p.ID, count: e.count, birth: birthOf(p.Stamp, last), kind: p.Kind}
+		entries[i] = manifestEntry{e, h.seal(p.Buf)}
+	}
+	return entries
+}
+
+// earlyPages is the number of pages from which on a batch's pages are written
+// while its links are planned; a smaller batch does with fewer calls.
+const earlyPages = 64
+
+// An early write is one that began before the batch was composed.
+type early struct {
+	entries []manifestEntry
+	err     error
+	done    chan struct{}
+}
+
+// writeEarly frames and writes the pages of a large batch on a goroutine of its
+// own. It returns nil for a small one.
+func (s *store) writeEarly(pages []*tx.Page, last tx.TxID) *early {
+	if len(pages) < earlyPages {
+		return nil
+	}
+	e := &early{done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		began := time.Now()
+		e.entries = s.seal(pages, last)
+		var calls int64
+		calls, e.err = s.writePages(pages)
+		s.stats.wrote(calls, time.Since(began))
+	}()
+	return e
+}
+
 // newPage makes an extent that belongs to the store itself.
 func (s *store) newPage(kind tx.Kind, e extent, txid tx.TxID) *tx.Page {
 	return &tx.Page{
@@ -208,19 +266,32 @@ func (b *batch) alive() []*tx.Page {
 // The bytes that go to the file in one call at most.
 const writeBytes = 4 << 20
 
-// write writes everything but does not wait for the drive: the pages, the
-// manifest, and the meta last.
+// write writes what is not written yet but does not wait for the drive: pages,
+// the manifest, and the meta last.
 func (s *store) write(w *write) error {
 	began := time.Now()
-	pages := w.pages
+	pages := w.unwritten
 	if w.manifest != nil {
-		i, _ := slices.BinarySearchFunc(pages, w.manifest.ID, func(p *tx.Page, id tx.PageID) int {
-			return cmp.Compare(p.ID, id)
-		})
+		i, _ := slices.BinarySearchFunc(pages, w.manifest, comparePages)
 		pages = slices.Insert(slices.Clone(pages), i, w.manifest)
 	}
+	calls, err := s.writePages(pages)
+	if err != nil {
+		return err
+	}
+	slot := [][]byte{w.meta.encode()}
+	if err := s.file.WriteVec(slot, slotOffset(1-s.metaSlot)); err != nil {
+		return fmt.Errorf("mapleaf: write meta: %w", err)
+	}
+	s.written = true
+	s.stats.wrote(calls+1, time.Since(began))
+	return nil
+}
+
+// writePages writes framed pages, in ascending order, adjacent ones in one call,
+// and returns how many calls that took.
+func (s *store) writePages(pages []*tx.Page) (calls int64, err error) {
 	var bufs [][]byte
-	calls := int64(1)
 	for i := 0; i < len(pages); calls++ {
 		off := int64(pages[i].ID) << s.shift
 		size := int64(0)
@@ -231,16 +302,10 @@ func (s *store) write(w *write) error {
 			i++
 		}
 		if err := s.file.WriteVec(bufs, off); err != nil {
-			return fmt.Errorf("mapleaf: write pages: %w", err)
+			return calls, fmt.Errorf("mapleaf: write pages: %w", err)
 		}
 	}
-	slot := [][]byte{w.meta.encode()}
-	if err := s.file.WriteVec(slot, slotOffset(1-s.metaSlot)); err != nil {
-		return fmt.Errorf("mapleaf: write meta: %w", err)
-	}
-	s.written = true
-	s.stats.wrote(calls, time.Since(began))
-	return nil
+	return calls, nil
 }
 
 // mark notes in the tables of the newest mapping that the pages are good.

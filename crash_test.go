@@ -1,10 +1,12 @@
 package mapleaf
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -48,12 +50,12 @@ func crashImage(base []byte, ops []op, at int, keep func() bool) []byte {
 	return img.b
 }
 
-// acknowledged returns the last note before op number at.
+// acknowledged returns the largest note before op number at.
 func acknowledged(ops []op, at int) int {
 	n := 0
 	for _, o := range ops[:at] {
 		if o.kind == opNote {
-			n = o.note
+			n = max(n, o.note)
 		}
 	}
 	return n
@@ -201,6 +203,61 @@ func TestCrashDuringRecovery(t *testing.T) {
 			if err := h.reopen(path, second, acked, Options{}, r); err != nil {
 				t.Fatalf("crash before op %d, and before op %d of recovery: %v", at, again, err)
 			}
+		}
+	}
+}
+
+// Batches of several goroutines, each built on one that is still on its way:
+// whatever survives, every transaction is whole, and none that was acknowledged
+// is missing.
+func TestCrashStatesOfBatches(t *testing.T) {
+	r := testRand(t, 4)
+	path := tempPath(t)
+	mustClose(t, mustOpen(t, path, nil))
+	base, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorder{}
+	db := mustOpen(t, path, &Options{wrapFile: rec.wrap})
+	var workers sync.WaitGroup
+	for range 6 {
+		workers.Go(func() {
+			for range 12 {
+				n, err := killStep(db)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rec.note(int(n))
+			}
+		})
+	}
+	workers.Wait()
+	mustClose(t, db)
+	if n, _ := rec.count(opSync, 0); n >= 6*12 {
+		t.Errorf("%d syncs: the transactions did not share them", n)
+	}
+	for at := 0; at <= len(rec.ops); at++ {
+		img := crashImage(base, rec.ops, at, func() bool { return r.IntN(4) != 0 })
+		if err := os.WriteFile(path, img, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(path, 0o600, &Options{wrapFile: wrapLazy})
+		if err != nil {
+			t.Fatalf("crash before op %d of %d: %v", at, len(rec.ops), err)
+		}
+		acked := acknowledged(rec.ops, at)
+		err = db.View(func(tx *Tx) error {
+			n, err := killCompare(tx)
+			if err == nil && n < uint64(acked) {
+				err = fmt.Errorf("%d transactions are there, %d were acknowledged", n, acked)
+			}
+			return err
+		})
+		err = errors.Join(err, checkErrors(db), db.Close())
+		if err != nil {
+			t.Fatalf("crash before op %d of %d: %v", at, len(rec.ops), err)
 		}
 	}
 }

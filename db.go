@@ -49,6 +49,9 @@ const (
 	// MaxValueSize is the longest value, in bytes.
 	MaxValueSize = tx.MaxValueSize
 
+	// MaxBucketDepth is how deep buckets may be nested.
+	MaxBucketDepth = tx.MaxBucketDepth
+
 	// DefaultFillPercent is the initial value of Bucket.FillPercent.
 	DefaultFillPercent = tx.DefaultFillPercent
 )

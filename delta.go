@@ -44,29 +44,64 @@ const (
 
 func (e edge) page() uint64 { return uint64(e) >> edgePage }
 
-// netChanges adds up the changes of a batch over a state whose high-water mark
-// is hwm. It returns the entries for the chain, ascending and disjoint, and the
-// new high-water mark.
-func netChanges(changes []change, hwm uint64) ([]chainEntry, uint64, error) {
-	top := hwm
-	for _, c := range changes {
+// A netting adds up the changes of a batch over a state whose high-water mark is
+// hwm. Most of them are known long before the last few, which depend on the
+// sum: so they are sorted once, and the others are merged in.
+type netting struct {
+	hwm     uint64
+	changes []change
+	edges   []edge // of changes, sorted
+	merged  []edge // scratch
+}
+
+// newNetting returns a netting of changes.
+func newNetting(changes []change, hwm uint64) (*netting, error) {
+	n := &netting{hwm: hwm, changes: changes}
+	if len(changes) > edgeChange/2 {
+		return nil, fmt.Errorf("mapleaf: %d changes in one batch", len(changes))
+	}
+	n.edges = appendEdges(make([]edge, 0, 2*len(changes)), changes, 0)
+	return n, nil
+}
+
+// appendEdges appends the edges of changes, whose first has the index from, in order.
+func appendEdges(edges []edge, changes []change, from int) []edge {
+	start := len(edges)
+	for i, c := range changes {
+		i := uint64(from + i)
+		edges = append(edges,
+			edge(uint64(c.first)<<edgePage|edgeBegins|i), edge(c.end()<<edgePage|i))
+	}
+	slices.Sort(edges[start:])
+	return edges
+}
+
+// net returns the entries for the chain, ascending and disjoint, that the changes
+// and those in extra add up to, and the new high-water mark.
+func (n *netting) net(extra []change) ([]chainEntry, uint64, error) {
+	all := append(slices.Clip(n.changes), extra...)
+	top := n.hwm
+	for _, c := range all {
 		top = max(top, c.end())
 	}
-	if top > hwm {
-		above := change{extent: extent{tx.PageID(hwm), uint32(top - hwm)}, delta: +1}
-		changes = append(slices.Clip(changes), above)
+	if top > n.hwm {
+		all = append(all, change{
+			extent: extent{tx.PageID(n.hwm), uint32(top - n.hwm)}, delta: +1,
+		})
 	}
-	if len(changes) > edgeChange {
-		return nil, 0, fmt.Errorf("mapleaf: %d changes in one batch", len(changes))
+	late := appendEdges(nil, all[len(n.changes):], len(n.changes))
+	n.merged = mergeEdges(n.merged[:0], n.edges, late)
+	return sweep(n.merged, all, n.hwm)
+}
+
+// mergeEdges appends a and b, both in order, to merged, in order.
+func mergeEdges(merged, a, b []edge) []edge {
+	for _, e := range b {
+		i, _ := slices.BinarySearch(a, e)
+		merged = append(append(merged, a[:i]...), e)
+		a = a[i:]
 	}
-	edges := make([]edge, 0, 2*len(changes))
-	for i, c := range changes {
-		edges = append(edges,
-			edge(uint64(c.first)<<edgePage|edgeBegins|uint64(i)),
-			edge(c.end()<<edgePage|uint64(i)))
-	}
-	slices.Sort(edges)
-	return sweep(edges, changes, hwm)
+	return append(merged, a...)
 }
 
 // sweep walks the edges in order.
@@ -94,8 +129,8 @@ func sweep(edges []edge, changes []change, hwm uint64) ([]chainEntry, uint64, er
 		}
 		end := edges[i+1].page()
 		if sum < -1 || sum > 1 || sum < 0 && at >= hwm {
-			return nil, 0, fmt.Errorf("mapleaf: pages %d to %d changed by %d in one batch",
-				at, end, sum)
+			return nil, 0, tx.Corrupt(tx.PageID(at),
+				"pages %d to %d were taken or freed twice, which adds up to %d", at, end-1, sum)
 		}
 		if sum == 0 {
 			if at >= hwm {

@@ -23,11 +23,12 @@
 //
 // # Guarantees
 //
-// When Update or Commit returns nil, the transaction is in the file, whole, and
-// has been synced to the drive: it survives the end of the process, a crash of the
-// system and a loss of power. When it returns an error, no transaction of this DB
-// sees anything of it; only after [ErrFailed] can it be there once the database is
-// opened again. Goroutines that commit at the same time share a sync.
+// When Update or Commit returns nil, the transaction is in the file, whole, and,
+// unless [DB.NoSync] is set, has been synced to the drive: it survives the end of
+// the process, a crash of the system and a loss of power. When it returns an error,
+// no transaction of this DB sees anything of it; only after [ErrFailed] can it be
+// there once the database is opened again. Goroutines that commit at the same time
+// share a sync.
 //
 // Every page carries a checksum, its own number and the transaction that wrote it,
 // and is verified when a process touches it first. What does not agree is a
@@ -47,10 +48,11 @@
 //
 // # Caveats
 //
-// Keys and values that a transaction returns lie in the mapped file. They are
-// valid until the transaction ends and must not be written to: the program would
-// be killed by the system. Copy what is needed longer. A read of such a slice
-// outside View and Update is not guarded against faults.
+// Keys and values that a transaction returns lie in the database itself. They are
+// valid until the transaction ends and must not be written to: in the mapped file
+// that is a fault, in the pages of a running write transaction it changes what is
+// committed. Copy what is needed longer. A read of such a slice outside View and
+// Update is not guarded against faults.
 //
 // Transactions must end. A reader that stays open keeps the pages of its state
 // from being used again, and [DB.Close] waits for it. A write transaction that

@@ -205,3 +205,66 @@ func TestMaxSize(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A sync that fails in DB.Sync is told once by the system: nobody may write, and
+// nothing may be taken for durable, afterwards.
+func TestFailedSyncCall(t *testing.T) {
+	rec := &recorder{}
+	db := mustOpen(t, tempPath(t), &Options{wrapFile: rec.wrap, NoSync: true})
+	r := testRand(t, 14)
+	m := model{}.mustUpdate(t, db, r, 20)
+	rec.failAt = rec.calls + 1
+	if err := db.Sync(); !errors.Is(err, ErrFailed) || !errors.Is(err, errInjected) {
+		t.Errorf("sync: %v", err)
+	}
+	if err := db.Sync(); !errors.Is(err, ErrFailed) {
+		t.Errorf("second sync: %v", err)
+	}
+	if _, err := m.update(db, r, 1); !errors.Is(err, ErrFailed) {
+		t.Errorf("update: %v", err)
+	}
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+}
+
+// Close of a database with NoSync makes everything durable before it says so.
+func TestCloseSyncs(t *testing.T) {
+	path := tempPath(t)
+	mustClose(t, mustOpen(t, path, nil))
+	base, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorder{}
+	db := mustOpen(t, path, &Options{wrapFile: rec.wrap, NoSync: true})
+	m := model{}
+	r := testRand(t, 15)
+	for range 10 {
+		m = m.mustUpdate(t, db, r, 20)
+	}
+	mustClose(t, db)
+	img := crashImage(base, rec.ops, len(rec.ops), func() bool { return false })
+	if err := os.WriteFile(path, img, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db = mustOpen(t, path, nil)
+	if err := m.compare(db); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMlock(t *testing.T) {
+	db, err := Open(tempPath(t), 0o600, &Options{Mlock: true})
+	if err != nil {
+		if strings.Contains(err.Error(), "lock database in memory") {
+			return // not granted here, and Open says so
+		}
+		t.Fatal(err)
+	}
+	m := model{}.mustUpdate(t, db, testRand(t, 16), 200)
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+	mustClose(t, db)
+}

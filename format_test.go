@@ -181,6 +181,7 @@ func TestMetaRefusals(t *testing.T) {
 		{"chain", u32(metaChainPages, 0xffffffff), ErrCorrupt},
 		{"entries", u32(metaEntryCount, metaInline+1), ErrCorrupt},
 		{"manifest pages", u32(metaManPages, 1), ErrCorrupt},
+		{"manifest of no pages", u32(metaManifest, 9), ErrCorrupt},
 		{"log", u32(metaLog+metaLogSize, 1), ErrVersionMismatch},
 	}
 	for _, test := range tests {

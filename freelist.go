@@ -213,6 +213,25 @@ func (f *freelist) give(e extent) {
 	f.put(e)
 }
 
+// check returns an error if one of the extents, which are in order and about to
+// be freed, is free already, meets another one of them, or is none at all: then
+// two references lead to one page.
+func (f *freelist) check(freed []freedExtent, first tx.PageID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := uint64(first)
+	for _, e := range freed {
+		if uint64(e.first) < last || e.count == 0 || e.end() > f.mu.hwm {
+			return tx.Corrupt(e.first, "extent of %d pages is freed twice or is none", e.count)
+		}
+		last = e.end()
+		if x, ok := f.before(tx.PageID(last - 1)); ok && x.end() > uint64(e.first) {
+			return tx.Corrupt(e.first, "extent of %d pages is in use, and also free", e.count)
+		}
+	}
+	return nil
+}
+
 // put does the work of give. The caller holds mu.
 func (f *freelist) put(e extent) {
 	if prev, ok := f.before(e.first); ok && prev.end() == uint64(e.first) {

@@ -38,6 +38,33 @@ func killRecord(n uint64) (key, value []byte) {
 	return fmt.Appendf(nil, "%016x", n*0x9e3779b97f4a7c15), value
 }
 
+// killStep commits one transaction, which counts itself and adds a record; every
+// third removes one, too. It returns the number of the transaction.
+func killStep(db *DB) (n uint64, err error) {
+	err = db.Update(func(t *Tx) error {
+		b, err := t.CreateBucketIfNotExists(testBucket)
+		if err != nil {
+			return err
+		}
+		if v := b.Get(counterKey); v != nil {
+			n = binary.LittleEndian.Uint64(v)
+		}
+		n++
+		key, value := killRecord(n)
+		if err := b.Put(key, value); err != nil {
+			return err
+		}
+		if n%3 == 0 {
+			key, _ := killRecord(n / 3)
+			if err := b.Delete(key); err != nil {
+				return err
+			}
+		}
+		return b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
+	})
+	return n, err
+}
+
 // killChild commits until it is killed.
 func killChild(path string) error {
 	db, err := Open(path, 0o600, nil)
@@ -45,28 +72,7 @@ func killChild(path string) error {
 		return err
 	}
 	for {
-		var n uint64
-		err := db.Update(func(t *Tx) error {
-			b, err := t.CreateBucketIfNotExists(testBucket)
-			if err != nil {
-				return err
-			}
-			if v := b.Get(counterKey); v != nil {
-				n = binary.LittleEndian.Uint64(v)
-			}
-			n++
-			key, value := killRecord(n)
-			if err := b.Put(key, value); err != nil {
-				return err
-			}
-			if n%3 == 0 { // and one goes
-				key, _ := killRecord(n / 3)
-				if err := b.Delete(key); err != nil {
-					return err
-				}
-			}
-			return b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
-		})
+		n, err := killStep(db)
 		if err != nil {
 			return err
 		}
@@ -119,6 +125,9 @@ func killRound(path string, wait time.Duration) (acked uint64, err error) {
 // counter, and returns that.
 func killCompare(t *Tx) (uint64, error) {
 	b := t.Bucket(testBucket)
+	if b == nil {
+		return 0, t.Err()
+	}
 	n := binary.LittleEndian.Uint64(b.Get(counterKey))
 	records := uint64(1)
 	for i := n/3 + 1; i <= n; i++ {

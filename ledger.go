@@ -44,6 +44,26 @@ func (l *ledger) apply(e chainEntry, home uint64) {
 	}
 }
 
+// change is apply for what a commit has done, which must fit to what was: pages
+// that it took were free, and pages that it freed were not.
+func (l *ledger) change(e chainEntry, home uint64) error {
+	free := uint32(0)
+	l.walk(e.extent, func(r record) bool {
+		free += clip(r.extent, e.extent).count
+		return true
+	})
+	switch {
+	case e.freed != 0 && free > 0:
+		return tx.Corrupt(e.first, "pages %d to %d are freed, and %d of them were free",
+			e.first, e.end()-1, free)
+	case e.freed == 0 && free < e.count:
+		return tx.Corrupt(e.first, "pages %d to %d are taken, and only %d of them were free",
+			e.first, e.end()-1, free)
+	}
+	l.apply(e, home)
+	return nil
+}
+
 // clear takes the pages of e out of the ledger.
 func (l *ledger) clear(e extent) {
 	l.scratch = l.overlaps(l.scratch[:0], e)

@@ -9,10 +9,7 @@ import (
 	"testing"
 
 	mapleaf "github.com/mapleafdb/mapleaf"
-	inner "github.com/mapleafdb/mapleaf/tx"
 )
-
-var errTooDeep = inner.ErrBucketTooDeep
 
 // hugeValues needs some 10 GB of memory and disk: go test -run TestBigValue . -args -huge
 var hugeValues = flag.Bool("huge", false, "also test the largest value, of almost 2 GiB")
@@ -172,7 +169,7 @@ func TestBucketDepthLimit(t *testing.T) {
 			}
 		}
 		_, err = b.CreateBucket(name)
-		wantErr(t, "a bucket below the deepest", err, errTooDeep)
+		wantErr(t, "a bucket below the deepest", err, mapleaf.ErrBucketTooDeep)
 		put(t, b, "k", "v")
 		return nil
 	})
@@ -217,7 +214,7 @@ func TestMoveTooDeep(t *testing.T) {
 			b = b.Bucket(name)
 		}
 		wantErr(t, "move a deep tree to a deep place", tx.MoveBucket([]byte("b"), nil, b),
-			errTooDeep)
+			mapleaf.ErrBucketTooDeep)
 		return nil
 	})
 	db.Check()

@@ -33,11 +33,15 @@ func (s *store) planLinks(b *batch, pages int) (*linkPlan, error) {
 	if b.tail.count > 0 {
 		base = append(base, change{extent: b.tail, delta: -1})
 	}
-	net, _, err := netChanges(base, c.hwm)
+	sum, err := newNetting(base, c.hwm)
 	if err != nil {
 		return nil, err
 	}
-	moves, drop := c.oldest(c.budget(max(1, c.pagesFor(len(net)))))
+	net, _, err := sum.net(nil)
+	if err != nil {
+		return nil, err
+	}
+	moves, drop := c.oldest(c.budget(len(net)))
 	home := c.seq + 1
 	forward := c.forward(moves, &s.free, func(i int) uint64 {
 		return home + uint64(i/c.capacity)
@@ -46,21 +50,21 @@ func (s *store) planLinks(b *batch, pages int) (*linkPlan, error) {
 		p.freed = append(p.freed, storeExtent(l.ref.ID, 1, b.last))
 	}
 	c.drop(drop)
+	late := make([]change, 0, len(p.freed)+len(b.reserve)+1)
 	for _, f := range p.freed {
-		base = append(base, change{f.extent, +1, f.birth, f.freed})
+		late = append(late, change{f.extent, +1, f.birth, f.freed})
 	}
 	for n := c.pagesFor(len(forward) + len(net)); n <= b.links; n++ {
 		p.manifest = extent{b.manifest.first, manifestPages(pages+n, s.pageSize)}
 		if p.manifest.count > b.manifest.count {
 			break
 		}
-		if net, p.hwm, err = p.take(b, base, n, c.hwm); err != nil {
+		if net, p.hwm, err = sum.net(p.take(b, late, n)); err != nil {
 			return nil, err
 		}
 		if c.pagesFor(len(forward)+len(net)) <= n {
 			p.entries = append(forward, net...)
-			s.settlePlan(b, p, len(forward))
-			return p, nil
+			return p, s.settlePlan(b, p, len(forward))
 		}
 	}
 	return nil, fmt.Errorf("mapleaf: %d pages are too few for the links of a batch with "+
@@ -73,12 +77,10 @@ func storeExtent(id tx.PageID, count uint32, txid tx.TxID) freedExtent {
 	return freedExtent{extent{id, count}, txid, txid}
 }
 
-// take takes n links and the manifest from the batch's reserve, and nets what
-// the batch has changed then.
-func (p *linkPlan) take(b *batch, base []change, n int, hwm uint64) (
-	[]chainEntry, uint64, error) {
+// take takes n links and the manifest from the batch's reserve, and appends
+// these changes to changes.
+func (p *linkPlan) take(b *batch, changes []change, n int) []change {
 	p.links, p.unused = p.links[:0], p.unused[:0]
-	changes := slices.Clone(base)
 	for _, e := range b.reserve {
 		used := min(n, int(e.count))
 		n -= used
@@ -96,15 +98,17 @@ func (p *linkPlan) take(b *batch, base []change, n int, hwm uint64) (
 	p.unused = append(p.unused, extent{
 		b.manifest.first + tx.PageID(p.manifest.count), b.manifest.count - p.manifest.count,
 	})
-	return netChanges(changes, hwm)
+	return changes
 }
 
 // settlePlan carries the plan out in memory. The first forward entries have been
 // applied to the ledger already.
-func (s *store) settlePlan(b *batch, p *linkPlan, forward int) {
+func (s *store) settlePlan(b *batch, p *linkPlan, forward int) error {
 	c := &s.chain
 	for i := forward; i < len(p.entries); i++ {
-		c.apply(p.entries[i], c.seq+1+uint64(i/c.capacity))
+		if err := c.change(p.entries[i], c.seq+1+uint64(i/c.capacity)); err != nil {
+			return err
+		}
 	}
 	if b.tail.count > 0 {
 		p.hwm = uint64(b.tail.first)
@@ -114,6 +118,7 @@ func (s *store) settlePlan(b *batch, p *linkPlan, forward int) {
 	for _, e := range p.unused {
 		s.free.give(e)
 	}
+	return nil
 }
 
 // writeLinks makes the pages of the plan's links and appends them to the chain.

@@ -19,8 +19,9 @@ import (
 // Invariants:
 //
 //	V1 A mapping outlives every transaction that can see it: it goes when it is
-//	   neither the newest nor the published one and no slot holds a txid up to
-//	   the last that it served.
+//	   neither the newest nor the published one, no slot holds a txid up to the
+//	   last that it served, and no write transaction has pinned it. Those pin it
+//	   until they have returned, since they give up their slots earlier.
 //	V2 The newest mapping covers the high-water mark of every state that has
 //	   been committed.
 //	V3 Only who holds the writer lock makes a mapping the newest.
@@ -44,6 +45,7 @@ type mapping struct {
 	extents []atomic.Uint64 // by first page: the same for extents, and their length
 	last    tx.TxID         // the last txid that it served, once there is a newer one
 	locked  int             // bytes locked into memory
+	pins    int             // write transactions that have not returned yet; under maps.mu
 }
 
 // liveMappings counts the mappings of all databases of the process.
@@ -154,6 +156,26 @@ func (s *store) newestMapping() *mapping {
 	return s.maps.mu.newest
 }
 
+// pinNewest returns the newest mapping and keeps it until unpin.
+func (s *store) pinNewest() *mapping {
+	s.maps.mu.Lock()
+	defer s.maps.mu.Unlock()
+	m := s.maps.mu.newest
+	m.pins++
+	return m
+}
+
+// unpin lets a mapping go, which may have been the last reason to keep it.
+func (s *store) unpin(m *mapping) {
+	s.maps.mu.Lock()
+	m.pins--
+	replaced := m.pins == 0 && m != s.maps.mu.newest
+	s.maps.mu.Unlock()
+	if replaced {
+		s.unmapOld()
+	}
+}
+
 // mappedAt returns the address of the newest mapping, 0 after Close.
 func (s *store) mappedAt() uintptr {
 	s.maps.mu.Lock()
@@ -222,7 +244,7 @@ func (s *store) unmapOld() {
 	live := s.slots.live(nil)
 	kept := s.maps.mu.old[:0]
 	for _, m := range s.maps.mu.old {
-		if m == s.maps.mu.published || len(live) > 0 && live[0] <= m.last {
+		if m == s.maps.mu.published || m.pins > 0 || len(live) > 0 && live[0] <= m.last {
 			kept = append(kept, m)
 			continue
 		}

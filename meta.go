@@ -201,6 +201,10 @@ func (m *meta) validate() error {
 		return tx.Corrupt(0, "meta has %d inline manifest entries", m.entryCount)
 	case m.manifest.ID == 0 && m.manPages != 0:
 		return tx.Corrupt(0, "meta has %d pages of inline manifest", m.manPages)
+	case m.manifest.ID != 0 && (m.manPages == 0 || m.manifest.ID < first ||
+		uint64(m.manifest.ID)+uint64(m.manPages) > uint64(m.hwm)):
+		return tx.Corrupt(0, "meta has a manifest of %d pages at page %d",
+			m.manPages, m.manifest.ID)
 	case m.entryCount > uint32(m.hwm):
 		return tx.Corrupt(0, "meta has %d manifest entries", m.entryCount)
 	}

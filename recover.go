@@ -214,10 +214,7 @@ func eachExtent(f file, m *meta, fn func(piece []byte, off int64) error) error {
 func readManifest(f file, m *meta) ([]manifestEntry, error) {
 	encoded := appendManifest(nil, m.entries)
 	if m.manifest.ID != 0 {
-		first := firstPage(m.pageSize)
-		end := uint64(m.manifest.ID) + uint64(m.manPages)
-		if m.manifest.ID < first || end > uint64(m.hwm) ||
-			m.manPages != manifestPages(int(m.entryCount), m.pageSize) {
+		if m.manPages != manifestPages(int(m.entryCount), m.pageSize) {
 			return nil, tx.Corrupt(m.manifest.ID, "manifest of %d pages with %d entries",
 				m.manPages, m.entryCount)
 		}

@@ -37,7 +37,11 @@ func mustOpen(t *testing.T, path string, o *Options) *DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if db.store.published.Load() != nil && !t.Failed() {
+		if t.Failed() { // with transactions open, perhaps: Close would wait for them
+			go db.Close()
+			return
+		}
+		if db.store.published.Load() != nil {
 			mustCheck(t, db)
 		}
 		if err := db.Close(); err != nil && db.store.failed() == nil {

@@ -28,7 +28,8 @@ func TestTornCommit(t *testing.T) {
 	for _, page := range slices.Sorted(maps.Keys(kinds)) {
 		kind := kinds[page]
 		for i, way := range damages {
-			if kind != "manifest" && kind != "freelist" && (page+i)%23 > 0 {
+			if way.name == "swapped" || // which damages older pages too
+				kind != "manifest" && kind != "freelist" && (page+i)%23 > 0 {
 				continue
 			}
 			file := way.apply(rng, bytes.Clone(content), page*4096, 4096)

@@ -55,6 +55,7 @@ type writer struct {
 	txid  tx.TxID
 	base  tx.TxID
 	under *batch       // the batch that the base stands in, nil if it is durable
+	pin   *mapping     // what slices of the transaction may lead into
 	snap  *tx.Snapshot // the transaction's own state
 
 	runs      []run
@@ -63,6 +64,7 @@ type writer struct {
 	spareRuns []extent
 	freed     []freedExtent
 	dead      []*tx.Page
+	left      bool // the slot is given up
 	ended     bool
 }
 
@@ -97,8 +99,10 @@ func (s *store) startWriter() *tx.Tx {
 	if s.free.holds() {
 		s.free.reclaim(s.slots.live(nil))
 	}
+	m := s.pinNewest()
 	snap, under := s.baseState()
-	w := &writer{s: s, base: snap.TxID, under: under, current: -1}
+	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
+	w := &writer{s: s, base: snap.TxID, under: under, pin: m, current: -1}
 	w.txid = max(snap.TxID, s.seen).Next()
 	s.slots.writer.txid.Store(uint64(w.base))
 	t := tx.NewWriter(snap, s, w)
@@ -107,8 +111,8 @@ func (s *store) startWriter() *tx.Tx {
 	return t
 }
 
-// baseState returns the newest committed state on the newest mapping, without
-// the pages that are in the file by now, and the batch it stands in.
+// baseState returns the newest committed state, without the pages that are in
+// the file by now, and the batch it stands in. The mapping is for the caller to set.
 func (s *store) baseState() (tx.Snapshot, *batch) {
 	s.mu.Lock()
 	finished := s.mu.finished
@@ -123,8 +127,6 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	snap := s.mu.head
 	s.mu.Unlock()
 
-	m := s.newestMapping()
-	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	if under != nil && len(finished) > 0 {
 		s.prune(&snap.Overlay, finished)
 		s.mu.Lock()
@@ -278,18 +280,28 @@ func (w *writer) Rollback() {
 	for _, r := range w.runs {
 		w.s.free.give(r.extent)
 	}
+	w.s.unpin(w.pin)
 	w.end()
 }
 
-// end gives up the slot and the writer lock.
+// leave gives up the slot. It comes before the batch can be published: else the
+// transaction would hold back the very pages that it has freed.
+func (w *writer) leave() {
+	if !w.left {
+		w.left = true
+		w.s.slots.writer.End()
+	}
+}
+
+// end gives up the writer lock, and the slot if that is left to do.
 func (w *writer) end() {
 	w.ended = true
+	w.leave()
 	for _, p := range w.dead {
 		w.s.recycle(p.Buf)
 	}
 	w.dead = nil
 	w.s.free.settle()
-	w.s.slots.writer.End()
 	<-w.s.writer
 }
 
@@ -322,6 +334,7 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool) error {
 	}
 	w.end()
 	<-b.done
+	w.s.unpin(w.pin)
 	if b.err != nil {
 		return b.err
 	}

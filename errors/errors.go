@@ -88,6 +88,9 @@ var (
 	// ErrDifferentDB is returned when a bucket is moved between transactions.
 	ErrDifferentDB = mapleaf.ErrDifferentDB
 
+	// ErrBucketTooDeep is returned when buckets would be nested too deeply.
+	ErrBucketTooDeep = mapleaf.ErrBucketTooDeep
+
 	// ErrCursorUnset is returned when a cursor that stands on no record is told
 	// to delete it.
 	ErrCursorUnset = mapleaf.ErrCursorUnset

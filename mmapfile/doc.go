@@ -111,5 +111,6 @@
 // by the compiler alone. Not verified, as Wine does not show it: large pages on
 // Windows, a fault of a lost page (EXCEPTION_IN_PAGE_ERROR), the effect of
 // WriteThrough, NoBuffering, Temporary and the access hints, the `Global\` names
-// of other sessions, a full disk, and files on other than local drives.
+// of other sessions, a full disk, files on other than local drives, and a Rename
+// over a file that is open.
 package mmapfile

@@ -3,6 +3,7 @@ package mmapfile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -93,6 +94,14 @@ func FromOS(f *os.File, a Access) (*File, error) {
 	}
 	file, err := newFile(f, o.Access)
 	return file, wrap("open", f.Name(), err)
+}
+
+// OpenOS is os.OpenFile, but that on Windows the file may be renamed, replaced
+// and removed while it is open, as on Unix: the handle shares deletion. Flags
+// are those of package os; O_APPEND is not among those it knows.
+func OpenOS(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	f, err := openOS(path, flag, mode)
+	return f, wrap("open", path, err)
 }
 
 // newFile closes osf if it fails.

@@ -13,6 +13,10 @@ import (
 var procGetProcessHandleCount = windows.NewLazySystemDLL("kernel32.dll").
 	NewProc("GetProcessHandleCount")
 
+// alwaysReplaces: a rename replaces a file that is open from Windows 10 on, on
+// NTFS. Under Wine it is refused.
+const alwaysReplaces = false
+
 // resources counts the handles of this process.
 func resources(t *testing.T, _ string) int {
 	t.Helper()

@@ -95,8 +95,9 @@ const (
 	// NoBuffering bypasses the system's cache; buffers, offsets and sizes must
 	// then be multiples of the sector size. A hint where the system lacks it.
 	NoBuffering
-	// RandomAccess and SequentialScan tell how the file will be read. Hints.
+	// RandomAccess tells that reading ahead is useless. A hint.
 	RandomAccess
+	// SequentialScan tells that the file will be read from front to back. A hint.
 	SequentialScan
 	// ReadOnlyFile creates the file with its write permission (on Windows: with
 	// the readonly attribute) turned off; this handle may still write.

@@ -3,6 +3,10 @@ package mmapfile
 // Rename gives the file at from the name to, in one step: whoever opens to
 // finds the old file or the new one. Both must lie on one volume. It is durable
 // after SyncDir of the directory (of both, if they differ).
+//
+// A file at to that is open is replaced, too, and stays as it is for those who
+// have it open. On Windows that takes Windows 10, NTFS, and handles that share
+// deletion, as those of Open and OpenOS do; else it is fs.ErrPermission or ErrSharing.
 func Rename(from, to string) error { return wrap("rename", from, rename(from, to)) }
 
 // RenameNew is Rename that fails with fs.ErrExist, and changes nothing, if to

@@ -176,26 +176,6 @@ func pathIdentity(path string) (Identity, error) {
 
 func syncDir(string) error { return nil }
 
-func rename(from, to string) error {
-	return moveFile(from, to, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
-}
-
-func renameNew(from, to string) error {
-	return moveFile(from, to, windows.MOVEFILE_WRITE_THROUGH)
-}
-
-func moveFile(from, to string, flags uint32) error {
-	p, err := windows.UTF16PtrFromString(longPath(from))
-	if err != nil {
-		return err
-	}
-	q, err := windows.UTF16PtrFromString(longPath(to))
-	if err != nil {
-		return err
-	}
-	return windows.MoveFileEx(p, q, flags)
-}
-
 // reserveSpace sets the end of the file, for which NTFS sets clusters aside.
 func reserveSpace(f *os.File, old, size int64) error {
 	if size <= old {

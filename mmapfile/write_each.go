@@ -5,8 +5,12 @@ package mmapfile
 import "os"
 
 // writeVec copies small neighbours together, so that many short buffers do not
-// become as many system calls.
+// become as many system calls. The copying may meet a fault.
 func writeVec(f *os.File, bufs [][]byte, off int64) error {
+	return Guard(func() error { return writeGathered(f, bufs, off) })
+}
+
+func writeGathered(f *os.File, bufs [][]byte, off int64) error {
 	const room = 64 << 10
 	var gather []byte
 	flush := func() error {
