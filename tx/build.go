@@ -163,7 +163,7 @@ func (n node) buildLeaf(items []item) {
 		return
 	}
 	for i := len(items) - 1; i >= 0; i-- {
-		setU16(n[second+2*i:], n.writeCell(&items[i]))
+		setU16(n[second+2*i:], n.pushCell(&items[i]))
 	}
 	clear(n[n.arraysEnd():n.low()])
 }

@@ -38,7 +38,8 @@ func (b *Bucket) removeOwned() error {
 	if r.long != nil {
 		t.freeLong(r.long)
 	}
-	f.node.removeLeaf(f.idx) // the bytes of a cell stay where they are (I6)
+	f.page.tidy = f.page.tidy && !f.page.lent
+	f.node.removeLeaf(f.idx, f.page.tidy)
 	b.adjust(-1)
 	b.edit.lastPage = 0
 	return b.shrink(level)

@@ -40,6 +40,7 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 			return false, err
 		}
 		node(p.Body()).buildLeaf([]item{*it})
+		p.tidy = true
 		b.header.Root = p.Ref()
 		b.header.Count = 1
 		b.appendedTo(p.ID, 0)
@@ -55,12 +56,18 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 		if kind, old := f.node.value(f.idx); kind == valueExtent {
 			t.freeLong(old)
 		}
+		low := f.node.low()
 		if f.node.replaceLeaf(f.idx, it, f.page.lent) {
+			f.page.tidy = f.page.tidy && f.node.low() == low
 			return false, nil
 		}
 		return b.rebuildLeaf(it, true)
 	}
-	if f.node.insertLeaf(f.idx, it) {
+	// Behind the last record no cell has to move, which ascending keys rely on;
+	// such a leaf is tidied once, at commit.
+	tidy := f.page.tidy && !f.page.lent && f.idx < f.node.count()
+	if f.node.insertLeaf(f.idx, it, tidy) {
+		f.page.tidy = tidy
 		b.adjust(1)
 		b.appendedTo(f.page.ID, f.idx)
 		return false, nil
@@ -143,6 +150,7 @@ func (b *Bucket) splitLeafAt(items []item, cut, inserted int) error {
 		return err
 	}
 	node(right.Body()).buildLeaf(items[cut:])
+	right.tidy = true
 	left, rest := uint64(cut), uint64(len(items)-cut)
 	t.rebuild(f, func(n node) { n.buildLeaf(items[:cut]) })
 	t.stats.IncSplit(1)

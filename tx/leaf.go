@@ -259,7 +259,9 @@ func (n node) cellFor(it *item) int {
 }
 
 // insertLeaf inserts it as record i if it fits in place, and tells if it did.
-func (n node) insertLeaf(i int, it *item) bool {
+// tidy says that the cells lie in key order and may move: then they still do so
+// afterwards.
+func (n node) insertLeaf(i int, it *item, tidy bool) bool {
 	if n.against(it.key) != 0 || it.long != nil &&
 		(n[0] == flagWhole || len(it.key) < u16(n[4:])+headSize) {
 		return false
@@ -277,22 +279,41 @@ func (n node) insertLeaf(i int, it *item) bool {
 	copy(n[offsets+headSize:], n[offsets:offsets+2*i])
 	copy(n[h+headSize*(i+1):], n[h+headSize*i:offsets])
 	n.setCount(c + 1)
-	at := n.writeCell(it)
 	setU32(n[h+headSize*i:], headOf(it.key[u16(n[4:]):]))
-	setU16(n[offsets+headSize+2*i:], at)
+	offsets += headSize
+	size := n.cellFor(it)
+	at := n.low() - size
+	if tidy {
+		at = n.slide(offsets, i, size)
+	}
+	n.setLow(n.low() - size)
+	n.writeCell(it, at)
+	setU16(n[offsets+2*i:], at)
 	return true
 }
 
-// writeCell writes the cell of it below the lowest one and returns its offset.
-func (n node) writeCell(it *item) int {
-	at := n.low() - n.cellFor(it)
-	n.setLow(at)
+// slide moves the cells of the first i records, which lie below all others, down
+// by size bytes, and returns where the room behind them begins.
+func (n node) slide(offsets, i, size int) int {
+	low, end := n.low(), len(n)
+	if next := offsets + 2*(i+1); i+1 < n.count() {
+		end = u16(n[next:])
+	}
+	copy(n[low-size:], n[low:end])
+	for o := offsets; o < offsets+2*i; o += 2 {
+		setU16(n[o:], u16(n[o:])-size)
+	}
+	return end - size
+}
+
+// writeCell writes the cell of it at at.
+func (n node) writeCell(it *item, at int) {
 	setU16(n[at+2:], len(it.value)|it.kind<<kindShift)
 	to := n[at+cellHeader:]
 	if n[0] == flagWhole {
 		setU16(n[at:], len(it.key))
 		copy(to[copy(to, it.key):], it.value)
-		return at
+		return
 	}
 	suffix := it.key[u16(n[4:]):]
 	if it.long != nil && len(suffix) > longKeyBytes {
@@ -308,7 +329,26 @@ func (n node) writeCell(it *item) int {
 	}
 	to = to[copy(to, it.long):]
 	copy(to, it.value)
+}
+
+// pushCell writes the cell of it below the lowest one and returns its offset.
+func (n node) pushCell(it *item) int {
+	at := n.low() - n.cellFor(it)
+	n.setLow(at)
+	n.writeCell(it, at)
 	return at
+}
+
+// close moves the cells of the records before record i, which lie below its own,
+// up over it.
+func (n node) close(i int) {
+	at, size, low := n.cellAt(i), n.cellSize(i), n.low()
+	copy(n[low+size:], n[low:at])
+	offsets := n.heads() + headSize*n.count()
+	for o := offsets; o < offsets+2*i; o += 2 {
+		setU16(n[o:], u16(n[o:])+size)
+	}
+	n.setLow(low + size)
 }
 
 // insertFixed inserts a record of the shape that all records of n have.
@@ -351,18 +391,22 @@ func (n node) replaceLeaf(i int, it *item, lent bool) bool {
 		return false
 	}
 	n.addDead(n.cellSize(i))
-	at := n.writeCell(it)
+	at := n.pushCell(it)
 	setU16(n[n.heads()+headSize*n.count()+2*i:], at)
 	return true
 }
 
-// removeLeaf removes record i. No cell moves; a fixed leaf moves its values.
-func (n node) removeLeaf(i int) {
+// removeLeaf removes record i. The values of a fixed leaf move; cells do so only
+// if tidy says that they lie in key order and may.
+func (n node) removeLeaf(i int, tidy bool) {
 	c, h := n.count(), n.heads()
 	width := 2
-	if n.fixed() {
+	switch {
+	case n.fixed():
 		width = n.fixedValue()
-	} else {
+	case tidy:
+		n.close(i)
+	default:
 		n.addDead(n.cellSize(i))
 	}
 	second := h + headSize*c

@@ -149,12 +149,16 @@ func editNode(t *testing.T, n node, model map[string]string, k, v string, del bo
 	if _, ok := model[k]; ok != found || err != nil {
 		t.Fatalf("find %q: %v, %v; want %v", k, found, err, ok)
 	}
+	tidy := n.tidy()
 	switch {
 	case found && del:
-		n.removeLeaf(i)
+		n.removeLeaf(i, tidy)
 		delete(model, k)
-	case found && n.replaceLeaf(i, &it, false), !found && n.insertLeaf(i, &it):
+	case found && n.replaceLeaf(i, &it, false), !found && n.insertLeaf(i, &it, tidy):
 		model[k] = v
+	}
+	if tidy && !n.tidy() && n.dead() == 0 && n.count() > 0 {
+		t.Fatal("a tidy leaf became untidy")
 	}
 	if n.count() != len(model) {
 		t.Fatalf("%d records, want %d", n.count(), len(model))
@@ -219,9 +223,9 @@ func fuzzLeaf(n node, s *Snapshot, tx *Tx, key []byte) {
 	if found {
 		n.replaceLeaf(i, &it, false)
 	} else if len(key) > 0 {
-		n.insertLeaf(i, &it)
+		n.insertLeaf(i, &it, n.tidy())
 	}
 	for n.count() > 0 {
-		n.removeLeaf(n.count() - 1)
+		n.removeLeaf(n.count()-1, n.tidy())
 	}
 }

@@ -92,6 +92,7 @@ type Page struct {
 	Stamp uint32 // of the transaction that it was born in
 	Kind  Kind
 	lent  bool // slices into Buf were handed out: its bytes stay (I6)
+	tidy  bool // a leaf whose cells lie in key order
 }
 
 // Ref returns the reference that leads to the page.

@@ -94,6 +94,7 @@ func (b *Bucket) outline() error {
 	}
 	t.resetGather()
 	node(p.Body()).buildLeaf(t.gatherLeaf(n))
+	p.tidy = true
 	b.header.Root, b.inline = p.Ref(), place{}
 	b.touch()
 	return nil
@@ -111,7 +112,7 @@ func (t *Tx) newNode() (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.lent = false
+	p.lent, p.tidy = false, false
 	t.born = append(t.born, p)
 	t.own.Overlay.Set(p, uint64(t.own.TxID))
 	t.stats.IncPageCount(1)
@@ -183,6 +184,7 @@ func (t *Tx) ownFrame(f *frame) error {
 		return err
 	}
 	copy(p.Body(), f.node)
+	p.tidy = f.node.tidy()
 	t.free(f.ref, 1)
 	f.node, f.page, f.ref = p.Body(), p, p.Ref()
 	return nil
@@ -209,7 +211,7 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 	if !f.page.lent {
 		t.pager.Recycle(old)
 	}
-	f.page.lent = false
+	f.page.lent, f.page.tidy = false, true
 }
 
 // tidy puts the cells of all leaves that the transaction leaves behind into key
@@ -217,7 +219,7 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 func (t *Tx) tidy() {
 	for _, p := range t.born {
 		n := node(p.Body())
-		if t.own.Overlay.Get(p.ID) != p || n.tidy() {
+		if p.tidy || n.tidy() || t.own.Overlay.Get(p.ID) != p {
 			continue
 		}
 		f := frame{node: n, page: p}
