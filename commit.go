@@ -18,9 +18,9 @@ import (
 // A batch is written as: its pages and the links of the free-space chain, in
 // ascending order and adjacent ones in one call; its manifest; the meta; and
 // then one sync for all of it. (Of a large batch the pages are written while the
-// links are still planned. No order matters before the sync.) Afterwards the new state is published, what it
-// freed becomes free where no reader sees it, and the waiting transactions
-// return.
+// links are still planned. No order matters before the sync.) Afterwards the new
+// state is published, what it freed becomes free where no reader sees it, and the
+// waiting transactions return.
 //
 // Invariants:
 //

@@ -1,9 +1,6 @@
 package mmapfile
 
-import (
-	"errors"
-	"os"
-)
+import "errors"
 
 // Truncate sets the size of the file. What is new reads as zeros, and may have
 // no room on the drive yet: Allocate sees to that.
@@ -58,7 +55,7 @@ func (f *File) allocate(size int64) error {
 	}
 	err = reserveSpace(f.os, old, size)
 	if errors.Is(err, ErrUnsupported) {
-		err = writeZeros(f.os, old, size)
+		err = fillSpace(f.os, old, size)
 	}
 	if err != nil {
 		return errors.Join(err, f.restoreSize(old))
@@ -73,19 +70,4 @@ func (f *File) restoreSize(old int64) error {
 		return err
 	}
 	return f.os.Truncate(old)
-}
-
-// zeros is written by writeZeros, and never changed.
-var zeros [256 << 10]byte
-
-// writeZeros fills [from, to) with zeros.
-func writeZeros(f *os.File, from, to int64) error {
-	for from < to {
-		n, err := f.WriteAt(zeros[:min(to-from, int64(len(zeros)))], from)
-		if err != nil {
-			return err
-		}
-		from += int64(n)
-	}
-	return nil
 }

@@ -191,27 +191,33 @@ func (b *Bucket) set(key, value []byte, kind int, found bool) error {
 // Delete removes key and its value. A key that does not exist is no error. It
 // returns ErrTxNotWritable, ErrTxClosed, or ErrIncompatibleValue if key names a
 // bucket.
-func (b *Bucket) Delete(key []byte) (err error) {
+func (b *Bucket) Delete(key []byte) error {
+	_, err := b.deleteKey(key)
+	return err
+}
+
+// deleteKey is Delete, and tells whether there was such a key.
+func (b *Bucket) deleteKey(key []byte) (found bool, err error) {
 	if err := b.usable(); err != nil {
-		return err
+		return false, err
 	}
 	t := b.tx
 	if !t.managed {
 		defer t.guardErr(armFaults(), &err)
 	}
-	found, err := b.findPath(key)
+	found, err = b.findPath(key)
 	if err != nil {
 		t.fail(err)
-		return err
+		return false, err
 	}
 	if !found {
-		return nil
+		return false, nil
 	}
 	f := &t.path[len(t.path)-1]
 	if kind, _ := f.node.value(f.idx); kind == valueBucket {
-		return ErrIncompatibleValue
+		return true, ErrIncompatibleValue
 	}
-	return b.remove()
+	return true, b.remove()
 }
 
 // Sequence returns the bucket's counter without changing it.

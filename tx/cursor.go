@@ -156,7 +156,13 @@ func (c *Cursor) Delete() error {
 	if c.kind == valueBucket {
 		return ErrIncompatibleValue
 	}
-	if err := b.Delete(c.key()); err != nil {
+	found, err := b.deleteKey(c.key())
+	if err != nil {
+		return err
+	}
+	if !found && c.version == b.version {
+		err := Corrupt(b.header.Root.ID, "key %.40q lies where no search finds it", c.key())
+		b.tx.fail(err)
 		return err
 	}
 	c.state = cursorDeleted

@@ -238,7 +238,14 @@ func (c *Cursor) resume(forward bool) (key, value []byte) {
 		}
 		return c.current()
 	}
-	key, value = c.current()
+	if key, value = c.current(); key == nil {
+		return key, value
+	}
+	if string(key) < string(old) {
+		c.bucket.tx.fail(Corrupt(c.bucket.header.Root.ID, "keys do not ascend at %.40q", old))
+		c.state = cursorUnset
+		return c.none()
+	}
 	if forward && string(key) > string(old) {
 		return key, value
 	}

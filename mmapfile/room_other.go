@@ -1,0 +1,7 @@
+//go:build aix || !(unix || windows)
+
+package mmapfile
+
+import "os"
+
+func freeRoom(*os.File) (room uint64, known bool) { return 0, false }

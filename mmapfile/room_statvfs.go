@@ -1,0 +1,18 @@
+//go:build netbsd || solaris
+
+package mmapfile
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// freeRoom returns how many bytes the file system of f has left.
+func freeRoom(f *os.File) (room uint64, known bool) {
+	var st unix.Statvfs_t
+	if err := unix.Fstatvfs(int(f.Fd()), &st); err != nil {
+		return 0, false
+	}
+	return uint64(st.Bfree) * uint64(st.Frsize), true
+}
