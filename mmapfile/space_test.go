@@ -65,7 +65,7 @@ func TestAllocate(t *testing.T) {
 		t.Errorf("contents %q", p)
 	}
 	wantErr(t, "negative size", f.Allocate(-1), mmapfile.ErrRange)
-	wantErr(t, "more than any disk", f.Allocate(1<<60))
+	wantErr(t, "more than any disk", f.Allocate(math.MaxInt64))
 	if got, _ := f.Size(); got != 3<<20+1 {
 		t.Errorf("size %d after a failed allocation", got)
 	}
