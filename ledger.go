@@ -38,20 +38,18 @@ func newLedger() ledger {
 
 // apply does what an entry of link home says.
 func (l *ledger) apply(e chainEntry, home uint64) {
-	l.clear(e.extent)
-	if e.freed != 0 {
-		l.insert(record{e.extent, e.birth, e.freed, home})
-	}
+	l.scratch = l.overlaps(l.scratch[:0], e.extent)
+	l.replace(e, home)
 }
 
 // change is apply for what a commit has done, which must fit to what was: pages
 // that it took were free, and pages that it freed were not.
 func (l *ledger) change(e chainEntry, home uint64) error {
 	free := uint32(0)
-	l.walk(e.extent, func(r record) bool {
+	l.scratch = l.overlaps(l.scratch[:0], e.extent)
+	for _, r := range l.scratch {
 		free += clip(r.extent, e.extent).count
-		return true
-	})
+	}
 	switch {
 	case e.freed != 0 && free > 0:
 		return tx.Corrupt(e.first, "pages %d to %d are freed, and %d of them were free",
@@ -60,13 +58,13 @@ func (l *ledger) change(e chainEntry, home uint64) error {
 		return tx.Corrupt(e.first, "pages %d to %d are taken, and only %d of them were free",
 			e.first, e.end()-1, free)
 	}
-	l.apply(e, home)
+	l.replace(e, home)
 	return nil
 }
 
-// clear takes the pages of e out of the ledger.
-func (l *ledger) clear(e extent) {
-	l.scratch = l.overlaps(l.scratch[:0], e)
+// replace takes the pages of e out of the records in scratch, which are all that
+// share one with it, and puts e in.
+func (l *ledger) replace(e chainEntry, home uint64) {
 	for _, r := range l.scratch {
 		l.remove(r)
 		if r.first < e.first {
@@ -80,6 +78,9 @@ func (l *ledger) clear(e extent) {
 			right.count = uint32(r.end() - e.end())
 			l.insert(right)
 		}
+	}
+	if e.freed != 0 {
+		l.insert(record{e.extent, e.birth, e.freed, home})
 	}
 }
 
@@ -95,17 +96,19 @@ func (l *ledger) overlaps(to []record, e extent) []record {
 // walk calls fn for the records that share a page with e, in order, until it
 // returns false. fn must not change the ledger.
 func (l *ledger) walk(e extent, fn func(record) bool) {
-	more := true
+	more, covered := true, uint64(e.first)
 	l.tree.DescendLessOrEqual(record{extent: e}, func(r record) bool {
-		if r.first < e.first && r.end() > uint64(e.first) {
+		if r.end() > covered {
+			covered = r.end()
 			more = fn(r)
 		}
-		return r.first == e.first // look past an equal start, at its predecessor
+		return false // records are disjoint: one at most reaches into e from below
 	})
-	if !more {
+	if !more || covered >= e.end() {
 		return
 	}
-	l.tree.AscendGreaterOrEqual(record{extent: e}, func(r record) bool {
+	from := record{extent: extent{first: tx.PageID(covered)}}
+	l.tree.AscendGreaterOrEqual(from, func(r record) bool {
 		return uint64(r.first) < e.end() && fn(r)
 	})
 }

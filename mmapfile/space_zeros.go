@@ -2,10 +2,7 @@
 
 package mmapfile
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 // fillSpace sets room aside by writing zeros to what is new. It does not begin
 // what cannot succeed: the disk would be full for all others meanwhile.
@@ -14,7 +11,7 @@ func fillSpace(f *os.File, from, to int64) error {
 		return nil
 	}
 	if room, known := freeRoom(f); known && uint64(to-from) > room {
-		return syscall.ENOSPC
+		return errNoSpace
 	}
 	return writeZeros(f, from, to)
 }

@@ -8,7 +8,11 @@ import (
 	"os"
 )
 
-var errIsDir = errors.New("is a directory")
+// The errors of the system that this package finds out by itself.
+var (
+	errIsDir   = errors.New("is a directory")
+	errNoSpace = errors.New("no space left on device")
+)
 
 const sectionHoldsFile = true
 

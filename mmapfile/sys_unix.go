@@ -10,7 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const errIsDir = unix.EISDIR
+// The errors of the system that this package finds out by itself.
+const (
+	errIsDir   = unix.EISDIR
+	errNoSpace = unix.ENOSPC
+)
 
 // sectionHoldsFile: views are made from the descriptor, so a mapping keeps it.
 const sectionHoldsFile = true
