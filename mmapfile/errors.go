@@ -21,16 +21,17 @@ func (s *sentinel) Is(target error) bool { return s.std != nil && target == s.st
 // of these, and errors.Is finds the sentinel, the errno beneath it, and the
 // error of the standard library that is named here.
 var (
-	// ErrClosed means use after Close, or a second waiter's Close during a
-	// call. It is fs.ErrClosed too.
+	// ErrClosed means use after Close, or that Close ended a call that waited. It
+	// is fs.ErrClosed too.
 	ErrClosed error = &sentinel{"already closed", fs.ErrClosed}
 
 	// ErrMapped means that the file cannot become shorter than a live mapping
 	// or view of this process (on Windows, of any process).
 	ErrMapped error = &sentinel{"file is mapped", nil}
 
-	// ErrTooLarge means a size, offset or length that this system or its
-	// address space cannot hold. It is reported before any system call.
+	// ErrTooLarge means a size, offset or length that this system or its address
+	// space cannot hold. What never fits is told before any system call; what
+	// finds no gap among other views, by the call.
 	ErrTooLarge error = &sentinel{"too large for this system", nil}
 
 	// ErrRange means a negative size or offset, or a range that passes the end

@@ -56,6 +56,9 @@ func open(path string, o *Options) (*File, error) {
 	f.flags = o.Flags
 	if err := f.finish(path, o, created); err != nil {
 		f.flags &^= DeleteOnClose
+		if o.Disposition == CreateNew {
+			err = errors.Join(err, removeOnClose(path, f.node.id))
+		}
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

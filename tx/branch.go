@@ -43,17 +43,20 @@ func (n node) total() uint64 {
 // findBranch returns the child below which key belongs: the number of
 // separators that are not above it.
 func (s *Snapshot) findBranch(n node, key []byte) (int, error) {
-	c := n.count()
-	if p := u16(n[4:]); p > 0 {
-		switch n.against(key) {
-		case -1:
-			return 0, nil
-		case 1:
+	header := u64(n) // one load for count and prefix length
+	c, p := int(header>>16&0xffff), int(header>>32&0xffff)
+	h := nodeHeader
+	if p > 0 {
+		if !n.hasPrefix(key, p) {
+			if n.against(key) < 0 {
+				return 0, nil
+			}
 			return c, nil
 		}
 		key = key[p:]
+		h += (p + 3) &^ 3
 	}
-	head, h := headOf(key), n.heads()
+	head := headOf(key)
 	heads := n[h : h+headSize*c]
 	i := lowerBound(heads, head)
 	if i == c || u32(heads[headSize*i:]) != head {

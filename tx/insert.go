@@ -70,7 +70,13 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 		f.page.tidy = tidy
 		b.adjust(1)
 		b.appendedTo(f.page.ID, f.idx)
+		if f.idx == f.node.count()-1 {
+			b.appended()
+		}
 		return false, nil
+	}
+	if b.ascending(f.page.ID, f.idx, f.node.count()) && f.node.full(it) {
+		return false, b.splitEdge(it)
 	}
 	return b.rebuildLeaf(it, false)
 }
@@ -162,6 +168,36 @@ func (b *Bucket) splitLeafAt(items []item, cut, inserted int) error {
 	}
 	edge := rest == 1 && inserted == cut
 	return b.link(level, &sep, right, left, rest, edge)
+}
+
+// full tells whether it does not fit into leaf n, however that is built.
+func (n node) full(it *item) bool {
+	return !n.fixed() && n.dead() == 0 && n.against(it.key) == 0 && n.room() < n.leafNeed(it)
+}
+
+// splitEdge begins a new leaf with it behind the one at the end of the path,
+// which stays as it is: full (W1).
+func (b *Bucket) splitEdge(it *item) error {
+	t := b.tx
+	level := len(t.path) - 1
+	n := t.path[level].node
+	c := n.count()
+	t.resetGather()
+	last := item{key: n.appendKey(t.keys, c-1), long: n.record(c - 1).long}
+	sep, err := t.separate(&last, it)
+	if err != nil {
+		return err
+	}
+	right, err := t.newNode()
+	if err != nil {
+		return err
+	}
+	node(right.Body()).buildLeaf([]item{*it})
+	right.tidy = true
+	t.stats.IncSplit(1)
+	b.adjust(1)
+	b.appendedTo(right.ID, 0)
+	return b.link(level, &sep, right, uint64(c), 1, true)
 }
 
 // separate makes the shortest separator between two neighbours.

@@ -95,17 +95,20 @@ func (n node) cellSize(i int) int {
 // findLeaf returns the first record whose key is not below key, and whether it
 // is key itself.
 func (s *Snapshot) findLeaf(n node, key []byte) (int, bool, error) {
-	c := n.count()
-	if p := u16(n[4:]); p > 0 {
-		switch n.against(key) {
-		case -1:
-			return 0, false, nil
-		case 1:
+	header := u64(n) // one load for count and prefix length
+	c, p := int(header>>16&0xffff), int(header>>32&0xffff)
+	h := nodeHeader
+	if p > 0 {
+		if !n.hasPrefix(key, p) {
+			if n.against(key) < 0 {
+				return 0, false, nil
+			}
 			return c, false, nil
 		}
 		key = key[p:]
+		h += (p + 3) &^ 3
 	}
-	head, h := headOf(key), n.heads()
+	head := headOf(key)
 	heads := n[h : h+headSize*c]
 	i := lowerBound(heads, head)
 	if i == c || u32(heads[headSize*i:]) != head {

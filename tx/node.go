@@ -166,6 +166,15 @@ func (n node) against(key []byte) int {
 	return bytes.Compare(key[:len(p)], p)
 }
 
+// hasPrefix tells whether key begins with the p bytes of the node's prefix. It
+// looks at short prefixes as one word.
+func (n node) hasPrefix(key []byte, p int) bool {
+	if p <= 8 && len(key) >= 8 {
+		return (u64(key)^u64(n[nodeHeader:]))<<(64-8*p) == 0
+	}
+	return len(key) >= p && string(key[:p]) == string(n[nodeHeader:nodeHeader+p])
+}
+
 // lowerBound returns the first of heads that is not below head. It has no
 // branch that depends on the data: those are mispredicted half the time, which
 // makes the usual form take twice as long.

@@ -53,7 +53,15 @@ func (b *Bucket) tooDeep() error {
 // The path of a tree without pages is empty.
 func (b *Bucket) findPath(key []byte) (found bool, err error) {
 	t := b.tx
-	t.path = t.path[:0]
+	if t.appending == b && t.appendVersion == b.version {
+		f := &t.path[len(t.path)-1]
+		i, _, err := t.snap.findLeaf(f.node, key)
+		if i == f.node.count() && err == nil {
+			f.idx = i
+			return false, nil
+		}
+	}
+	t.path, t.appending = t.path[:0], nil
 	if err := b.outline(); err != nil {
 		return false, err
 	}
@@ -79,6 +87,18 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		ref = n.child(f.idx)
 	}
 	return false, nil
+}
+
+// appended notes that a record was inserted in place behind all others, where the
+// path leads. If the next key is above it, no search is needed.
+func (b *Bucket) appended() {
+	t := b.tx
+	for i := range t.path {
+		if f := &t.path[i]; f.node.branch() && f.idx != f.node.count() {
+			return
+		}
+	}
+	t.appending, t.appendVersion = b, b.version
 }
 
 // outline gives an inline bucket a page of its own before it is changed.

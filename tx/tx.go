@@ -65,10 +65,16 @@ type writing struct {
 	onCommit []func()
 	born     []*Page // node pages, also those that are free again
 	path     []frame
-	keys     []byte // scratch of gatherLeaf and gatherBranch
-	items    []item
-	links    []link
-	copies   arena // values copied out of fixed leaves
+
+	// The bucket at whose end path leads since a record was appended there,
+	// and its version then.
+	appending     *Bucket
+	appendVersion uint64
+
+	keys   []byte // scratch of gatherLeaf and gatherBranch
+	items  []item
+	links  []link
+	copies arena // values copied out of fixed leaves
 }
 
 // NewReader returns a read-only transaction on s, which calls end when it ends.
