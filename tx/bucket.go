@@ -32,6 +32,7 @@ type bucketEdit struct {
 	name     []byte
 	kids     map[string]*Bucket
 	dirty    bool   // header differs from what the parent's record says
+	own      bool   // the root, if any, is a page of this transaction
 	lastPage PageID // where the last record was inserted
 	lastIdx  int
 }

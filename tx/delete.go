@@ -146,7 +146,10 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 		other++
 	}
 	ref := parent.node.child(other)
-	n, _, err := t.snap.load(ref)
+	n, p, err := t.snap.load(ref)
+	if err == nil {
+		err = t.foreign(n, p, ref)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -370,6 +370,11 @@ func (b *Bucket) clear() error {
 	if b.header.Root.ID == 0 {
 		return nil
 	}
+	if b.edit != nil && !b.edit.own {
+		if err := b.tx.foreignRoot(b.header.Root); err != nil {
+			return err
+		}
+	}
 	return b.clearTree(b.header.Root, 0)
 }
 
@@ -379,7 +384,10 @@ func (b *Bucket) clearTree(ref Ref, depth int) error {
 	if depth > maxDepth {
 		return b.tooDeep()
 	}
-	n, _, err := t.snap.load(ref)
+	n, p, err := t.snap.load(ref)
+	if err == nil {
+		err = t.foreign(n, p, ref)
+	}
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,13 @@ func fuzzLeaf(n node, s *Snapshot, tx *Tx, key []byte) {
 	}
 	tx.gatherLeaf(n)
 	it := item{key: key, value: []byte("value")}
-	if found {
+	for j := range byte(3) {
+		more := item{key: append(bytes.Clone(key), j), value: key}
+		if k, found, err := s.findLeaf(n, more.key); !found && err == nil {
+			n.insertLeaf(k, &more, n.tidy())
+		}
+	}
+	if i, found, _ = s.findLeaf(n, key); found {
 		n.replaceLeaf(i, &it, false)
 	} else if len(key) > 0 {
 		n.insertLeaf(i, &it, n.tidy())

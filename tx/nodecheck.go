@@ -75,8 +75,10 @@ func (n node) checkFixed() error {
 // checkLeaf checks the cells of a leaf; buckets tells if it may hold buckets.
 func (n node) checkLeaf(buckets bool) error {
 	cells := n.dead()
+	ascending, overlap, before, end := true, false, 0, 0
 	for i, c := 0, n.count(); i < c; i++ {
 		at := n.cellAt(i)
+		ascending, overlap = ascending && at >= before, overlap || at < end
 		if at < n.low() || at+cellHeader > len(n) {
 			return fmt.Errorf("cell %d lies at %d", i, at)
 		}
@@ -93,7 +95,12 @@ func (n node) checkLeaf(buckets bool) error {
 		if err := n.checkValue(i, buckets); err != nil {
 			return err
 		}
-		cells += n.cellSize(i)
+		size := n.cellSize(i)
+		cells += size
+		before, end = at, at+size
+	}
+	if ascending && overlap { // cells in key order are moved as they lie
+		return errors.New("cells overlap")
 	}
 	return n.checkCells(cells)
 }
@@ -162,6 +169,11 @@ func checkInline(h BucketHeader, rest node) error {
 }
 
 func (n node) checkBranch() error {
+	for i := 0; i <= n.count(); i++ {
+		if n.child(i).ID == 0 {
+			return fmt.Errorf("child %d is none", i)
+		}
+	}
 	offsets, p := n.sepOffsets(), u16(n[4:])
 	cells := n.dead()
 	for i, c := 0, n.count(); i < c; i++ {

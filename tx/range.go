@@ -35,6 +35,11 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	if b.header.Root.ID == 0 {
 		return 0, nil
 	}
+	if !b.edit.own {
+		if err := b.tx.foreignRoot(b.header.Root); err != nil {
+			return 0, err
+		}
+	}
 	root, deleted, err := b.prune(b.header.Root, lo, hi, 0)
 	if err != nil || deleted == 0 {
 		return 0, err
@@ -54,6 +59,9 @@ func (b *Bucket) prune(ref Ref, lo, hi []byte, depth int) (Ref, uint64, error) {
 		return ref, 0, b.tooDeep()
 	}
 	n, p, err := t.snap.load(ref)
+	if err == nil {
+		err = t.foreign(n, p, ref)
+	}
 	if err != nil {
 		return ref, 0, err
 	}

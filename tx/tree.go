@@ -66,6 +66,11 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		return false, err
 	}
 	ref := b.header.Root
+	if !b.edit.own {
+		if err := t.foreignRoot(ref); err != nil {
+			return false, err
+		}
+	}
 	for ref.ID != 0 {
 		if len(t.path) > maxDepth {
 			return false, b.tooDeep()
@@ -122,7 +127,7 @@ func (b *Bucket) outline() error {
 
 // touch notes that the tree of the bucket has changed.
 func (b *Bucket) touch() {
-	b.edit.dirty = true
+	b.edit.dirty, b.edit.own = true, true
 	b.version++
 }
 
@@ -204,6 +209,9 @@ func (t *Tx) ownFrame(f *frame) error {
 		return err
 	}
 	copy(p.Body(), f.node)
+	if err := t.foreign(p.Body(), f.page, f.ref); err != nil {
+		return err
+	}
 	p.tidy = f.node.tidy()
 	t.free(f.ref, 1)
 	f.node, f.page, f.ref = p.Body(), p, p.Ref()
