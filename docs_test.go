@@ -28,10 +28,11 @@ func trimmedLines(text string) string {
 // TestReadmePrograms finds every Go program of the README in the examples, which
 // are compiled and run.
 func TestReadmePrograms(t *testing.T) {
-	examples := trimmedLines(readDocument(t, "example_test.go"))
+	examples := trimmedLines(readDocument(t, "example_test.go")) +
+		trimmedLines(readDocument(t, filepath.Join("mmapfile", "example_test.go")))
 	programs := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(
 		readDocument(t, "README.md"), -1)
-	if len(programs) != 2 {
+	if len(programs) != 3 {
 		t.Fatalf("the README has %d programs", len(programs))
 	}
 	for _, program := range programs {

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"os"
 	"time"
+
+	"github.com/mapleafdb/mapleaf/mmapfile"
 )
 
 // The sizes that a database may have for its pages, in bytes.
@@ -86,7 +88,8 @@ type Options struct {
 	NoSync bool
 
 	// OpenFile opens every file that the database uses, also the temporary one
-	// that becomes a new database. Nil means os.OpenFile.
+	// that becomes a new database. Nil means os.OpenFile, except that on Windows,
+	// too, an open file can be renamed and removed.
 	OpenFile func(string, int, os.FileMode) (*os.File, error)
 
 	// Mlock keeps the mapped file in memory, which takes a privilege or a
@@ -149,7 +152,7 @@ func (o *Options) filled() (Options, error) {
 		c.PageSize = DefaultPageSize
 	}
 	if c.OpenFile == nil {
-		c.OpenFile = os.OpenFile
+		c.OpenFile = mmapfile.OpenOS
 	}
 	if c.Logger == nil {
 		c.Logger = discard
