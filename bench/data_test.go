@@ -173,12 +173,12 @@ func TestEndsOfValues(t *testing.T) {
 	for _, size := range []int{8, 12, 100, 1024} {
 		value := make([]byte, size)
 		fillValue(value, key, 0)
-		if err := checkEnds(key, value, size); err != nil {
+		if _, err := checkEnds(key, value, size); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		for _, at := range []int{0, 7, size/8*8 - 8, size/8*8 - 1} {
 			value[at] ^= 1
-			if err := checkEnds(key, value, size); err == nil {
+			if _, err := checkEnds(key, value, size); err == nil {
 				t.Errorf("%d bytes: flipped bit in byte %d is not seen", size, at)
 			}
 			value[at] ^= 1

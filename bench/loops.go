@@ -147,10 +147,11 @@ func (l *goLoops) scan(reverse bool) (scanSum, error) {
 				return fmt.Errorf("%w: key %x after %x", errWrongValue, key, last[:n])
 			}
 			n = copy(last[:], key)
-			if err := checkEnds(key, value, l.valueSize); err != nil {
+			seed, err := checkEnds(key, value, l.valueSize)
+			if err != nil {
 				return err
 			}
-			sum.add(key)
+			sum.add(seed)
 		}
 		return nil
 	})
@@ -168,7 +169,7 @@ func (l *goLoops) seek(keys keyList, steps int) (int, error) {
 				return fmt.Errorf("%w: sought %x, came to %x", errMissing, want, key)
 			}
 			for step := 0; key != nil; step++ {
-				if err := checkEnds(key, value, l.valueSize); err != nil {
+				if _, err := checkEnds(key, value, l.valueSize); err != nil {
 					return err
 				}
 				seen++

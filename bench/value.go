@@ -80,18 +80,18 @@ func checkValue(key, value []byte, size int, version uint64) error {
 
 // checkEnds checks the length of a value and its first and last whole word: the
 // check of scans, where a full one would cost as much as the scan itself. The
-// value has at least 8 bytes.
-func checkEnds(key, value []byte, size int) error {
+// value has at least 8 bytes. It returns the key's seed, for scanSum.
+func checkEnds(key, value []byte, size int) (seed uint64, err error) {
 	if len(value) != size {
-		return valueError(key, value, size)
+		return 0, valueError(key, value, size)
 	}
-	seed := valueSeed(key, 0)
+	seed = valueSeed(key, 0)
 	last := uint64(size/8 - 1)
 	if binary.LittleEndian.Uint64(value) != seed ||
 		binary.LittleEndian.Uint64(value[last*8:]) != seed+last*weyl {
-		return valueError(key, value, size)
+		return 0, valueError(key, value, size)
 	}
-	return nil
+	return seed, nil
 }
 
 // valueError says what is wrong with value.
@@ -110,17 +110,17 @@ type scanSum struct {
 	seeds   uint64
 }
 
-// add counts one record.
-func (s *scanSum) add(key []byte) {
+// add counts the record of a key with that seed.
+func (s *scanSum) add(seed uint64) {
 	s.records++
-	s.seeds += valueSeed(key, 0)
+	s.seeds += seed
 }
 
 // sumOf returns the sum that a scan over the keys must have.
 func sumOf(keys keyList) scanSum {
 	var s scanSum
 	for j := range keys.len() {
-		s.add(keys.at(j))
+		s.add(valueSeed(keys.at(j), 0))
 	}
 	return s
 }

@@ -100,6 +100,19 @@ func (c *Cursor) Last() (key, value []byte) {
 // On a cursor that was not moved by First, Last or Seek it returns nil.
 func (c *Cursor) Next() (key, value []byte) {
 	t := c.bucket.tx
+	if c.direct && t.managed && !t.closed.Load() {
+		// The usual scan: a reader in a leaf of whole keys, which cannot change.
+		if s := c.top(); s.idx+1 < s.n {
+			s.idx++
+			return c.current()
+		}
+	}
+	return c.next()
+}
+
+// next is Next in all its cases.
+func (c *Cursor) next() (key, value []byte) {
+	t := c.bucket.tx
 	if !t.managed {
 		defer t.guard(armFaults())
 	}

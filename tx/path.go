@@ -23,7 +23,8 @@ func (c *Cursor) top() *step { return c.at(c.depth - 1) }
 // reset begins a new path at the root. It returns false if there is nothing to
 // move over.
 func (c *Cursor) reset() bool {
-	c.depth, c.deeper, c.state = 0, c.deeper[:0], cursorUnset
+	c.depth, c.deeper = 0, c.deeper[:0]
+	c.state, c.direct = cursorUnset, false
 	b := c.bucket
 	if !b.readable() {
 		return false
@@ -145,7 +146,7 @@ func (c *Cursor) advance() bool {
 	if c.pushChild() && c.descend(false) {
 		return true
 	}
-	c.state = cursorUnset
+	c.state, c.direct = cursorUnset, false
 	return false
 }
 
@@ -161,7 +162,7 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 	if key != nil && string(key) <= string(before) {
 		t := c.bucket.tx
 		t.fail(Corrupt(c.bucket.header.Root.ID, "keys do not ascend behind %.40q", before))
-		c.state = cursorUnset
+		c.state, c.direct = cursorUnset, false
 		return c.none()
 	}
 	return key, value
@@ -201,7 +202,7 @@ func (c *Cursor) prev() (key, value []byte) {
 	}
 	c.top().idx--
 	if !c.pushChild() || !c.descend(true) {
-		c.state = cursorUnset
+		c.state, c.direct = cursorUnset, false
 		return c.none()
 	}
 	before := c.before
@@ -209,7 +210,7 @@ func (c *Cursor) prev() (key, value []byte) {
 	if key != nil && string(key) >= string(before) {
 		t := c.bucket.tx
 		t.fail(Corrupt(c.bucket.header.Root.ID, "keys do not descend before %.40q", before))
-		c.state = cursorUnset
+		c.state, c.direct = cursorUnset, false
 		return c.none()
 	}
 	return key, value
@@ -243,7 +244,7 @@ func (c *Cursor) resume(forward bool) (key, value []byte) {
 	}
 	if string(key) < string(old) {
 		c.bucket.tx.fail(Corrupt(c.bucket.header.Root.ID, "keys do not ascend at %.40q", old))
-		c.state = cursorUnset
+		c.state, c.direct = cursorUnset, false
 		return c.none()
 	}
 	if forward && string(key) > string(old) {
@@ -388,7 +389,7 @@ func (c *Cursor) currentLong(n node, s *step) (key, value []byte) {
 	key, err := t.snap.extent(r)
 	if err != nil {
 		t.fail(err)
-		c.state = cursorUnset
+		c.state, c.direct = cursorUnset, false
 		return c.none()
 	}
 	kind, value := n.value(s.idx)
