@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mapleafdb/mapleaf/tx"
@@ -152,8 +153,8 @@ func (s *store) compose(b *batch) (*write, error) {
 	early := s.writeEarly(w.pages, b.last)
 	plan, err := s.planLinks(b, len(w.pages))
 	if early != nil {
-		<-early.done
-		err = errors.Join(err, early.err)
+		early.Wait()
+		err = errors.Join(append(early.errs[:], err)...)
 	}
 	if err != nil {
 		return nil, err
@@ -218,28 +219,33 @@ func (s *store) seal(pages []*tx.Page, last tx.TxID) []manifestEntry {
 // while its links are planned; a smaller batch does with fewer calls.
 const earlyPages = 64
 
+// earlyWriters is how many goroutines frame and write a large batch's pages.
+const earlyWriters = 2
+
 // An early write is one that began before the batch was composed.
 type early struct {
+	sync.WaitGroup
 	entries []manifestEntry
-	err     error
-	done    chan struct{}
+	errs    [earlyWriters]error
 }
 
-// writeEarly frames and writes the pages of a large batch on a goroutine of its
+// writeEarly frames and writes the pages of a large batch on goroutines of its
 // own. It returns nil for a small one.
 func (s *store) writeEarly(pages []*tx.Page, last tx.TxID) *early {
 	if len(pages) < earlyPages {
 		return nil
 	}
-	e := &early{done: make(chan struct{})}
-	go func() {
-		defer close(e.done)
-		began := time.Now()
-		e.entries = s.seal(pages, last)
-		var calls int64
-		calls, e.err = s.writePages(pages)
-		s.stats.wrote(calls, time.Since(began))
-	}()
+	e := &early{entries: make([]manifestEntry, len(pages))}
+	for i := range earlyWriters {
+		from, to := i*len(pages)/earlyWriters, (i+1)*len(pages)/earlyWriters
+		e.Go(func() {
+			began := time.Now()
+			copy(e.entries[from:], s.seal(pages[from:to], last))
+			var calls int64
+			calls, e.errs[i] = s.writePages(pages[from:to])
+			s.stats.wrote(calls, time.Since(began))
+		})
+	}
 	return e
 }
 

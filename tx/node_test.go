@@ -208,7 +208,6 @@ func FuzzNode(f *testing.F) {
 }
 
 func fuzzLeaf(n node, s *Snapshot, tx *Tx, key []byte) {
-	i, found, _ := s.findLeaf(n, key)
 	for j := range n.count() {
 		e := n.entry(j)
 		n.putKey(make([]byte, len(n.prefix())+e.suffix), &e)
@@ -226,7 +225,7 @@ func fuzzLeaf(n node, s *Snapshot, tx *Tx, key []byte) {
 			n.insertLeaf(k, &more, n.tidy())
 		}
 	}
-	if i, found, _ = s.findLeaf(n, key); found {
+	if i, found, _ := s.findLeaf(n, key); found {
 		n.replaceLeaf(i, &it, false)
 	} else if len(key) > 0 {
 		n.insertLeaf(i, &it, n.tidy())
