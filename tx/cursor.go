@@ -29,7 +29,6 @@ type Cursor struct {
 	direct  bool   // the current key lies in the current leaf
 	whole   []byte // the current key if it lies neither there nor in keys
 	before  []byte // scratch
-	fetched byte   // keeps fetch from being optimised away
 }
 
 type cursorState uint8

@@ -157,7 +157,7 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 		return c.none()
 	}
 	before := c.before
-	c.fetch()
+	c.prefetchNext()
 	key, value = c.current()
 	if key != nil && string(key) <= string(before) {
 		t := c.bucket.tx
@@ -168,20 +168,27 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 	return key, value
 }
 
-// fetch touches every cache line of the cells of a leaf that a scan has just
-// reached. The loads do not depend on one another, so the memory overlaps them;
-// record by record each would be waited for: a quarter of a scan's time.
-func (c *Cursor) fetch() {
-	n := c.top().bytes(c.bucket.tx.snap)
-	var sum byte
-	for i := n.low(); i < len(n); i += cacheLine {
-		sum |= n[i]
+// prefetchNext asks for the leaf behind the one that a scan has just reached. Its
+// cells come from memory while the current ones are handed out; record by record
+// each would be waited for, which is a third of a scan's time.
+func (c *Cursor) prefetchNext() {
+	if c.depth < 2 {
+		return
 	}
-	c.fetched = sum
+	t := c.bucket.tx
+	s := c.at(c.depth - 2)
+	if s.page != nil || s.idx+1 >= s.n {
+		return
+	}
+	id := s.bytes(t.snap).child(s.idx + 1).ID
+	off := int(id) << t.snap.Shift
+	if uint64(id) < uint64(len(t.snap.Nodes)) && off+prefetchMax <= len(t.snap.Data) {
+		prefetch(&t.snap.Data[off], prefetchMax)
+	}
 }
 
-// cacheLine is a processor's usual one, in bytes.
-const cacheLine = 64
+// prefetchMax is how many bytes of a leaf are asked for: a page of the default size.
+const prefetchMax = 4096
 
 // prev moves to the record before the current one.
 func (c *Cursor) prev() (key, value []byte) {

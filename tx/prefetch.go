@@ -1,0 +1,9 @@
+//go:build !purego && (amd64 || arm64)
+
+package tx
+
+// prefetch asks the processor to have the cache lines of the n bytes at p at
+// hand soon, and does not wait for them. It never faults.
+//
+//go:noescape
+func prefetch(p *byte, n int)
