@@ -180,10 +180,14 @@ func (c *Cursor) prefetchNext() {
 	if s.page != nil || s.idx+1 >= s.n {
 		return
 	}
-	id := s.bytes(t.snap).child(s.idx + 1).ID
-	off := int(id) << t.snap.Shift
-	if uint64(id) < uint64(len(t.snap.Nodes)) && off+prefetchMax <= len(t.snap.Data) {
-		prefetch(&t.snap.Data[off], prefetchMax)
+	t.snap.prefetchLeaf(s.bytes(t.snap).child(s.idx + 1).ID)
+}
+
+// prefetchLeaf asks for the page id, which need not be sound, nor be at all.
+func (s *Snapshot) prefetchLeaf(id PageID) {
+	off := int(id) << s.Shift
+	if uint64(id) < uint64(len(s.Nodes)) && off+prefetchMax <= len(s.Data) {
+		prefetch(&s.Data[off], prefetchMax)
 	}
 }
 
