@@ -20,9 +20,11 @@ func (t *Tx) foreign(n node, p *Page, ref Ref) error {
 		t.own.TxID)
 }
 
-// foreignRoot does the same for the root of a bucket, as it was read.
-func (t *Tx) foreignRoot(root Ref) error {
-	if root.ID == 0 || root.Stamp != t.stamp {
+// foreignRoot does the same for the root of b, unless this transaction set it. (What
+// has no edit state is a record of a node that foreign has passed.)
+func (b *Bucket) foreignRoot() error {
+	t, root := b.tx, b.header.Root
+	if b.edit == nil || b.edit.own || root.ID == 0 || root.Stamp != t.stamp {
 		return nil
 	}
 	return Corrupt(root.ID, "is the root of a bucket, and transaction %d has yet to write it",

@@ -102,17 +102,8 @@ func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
 	if !t.managed {
 		defer t.guardErr(armFaults(), &err)
 	}
-	found, err := b.findPath(name)
-	if err != nil {
-		t.fail(err)
+	if err := b.vacant(name); err != nil {
 		return nil, err
-	}
-	if found {
-		f := &t.path[len(t.path)-1]
-		if kind, _ := f.node.value(f.idx); kind == valueBucket {
-			return nil, ErrBucketExists
-		}
-		return nil, ErrIncompatibleValue
 	}
 	if err := b.set(name, BucketHeader{}.Append(nil), valueBucket, false); err != nil {
 		return nil, err
@@ -120,6 +111,25 @@ func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
 	kid = &Bucket{tx: t, FillPercent: DefaultFillPercent, depth: b.depth + 1}
 	b.adopt(kid, bytes.Clone(name))
 	return kid, nil
+}
+
+// vacant leads to where name belongs in b, as findPath does, and returns an error
+// if it is in use.
+func (b *Bucket) vacant(name []byte) error {
+	t := b.tx
+	found, err := b.findPath(name)
+	if err != nil {
+		t.fail(err)
+		return err
+	}
+	if !found {
+		return nil
+	}
+	f := &t.path[len(t.path)-1]
+	if kind, _ := f.node.value(f.idx); kind == valueBucket {
+		return ErrBucketExists
+	}
+	return ErrIncompatibleValue
 }
 
 // CreateBucketIfNotExists returns the bucket of that name below b, and creates
@@ -228,17 +238,8 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	if err := dst.fits(kid); err != nil {
 		return err
 	}
-	found, err := dst.findPath(name)
-	if err != nil {
-		t.fail(err)
+	if err := dst.vacant(name); err != nil {
 		return err
-	}
-	if found {
-		f := &t.path[len(t.path)-1]
-		if kind, _ := f.node.value(f.idx); kind == valueBucket {
-			return ErrBucketExists
-		}
-		return ErrIncompatibleValue
 	}
 	record := append(kid.header.Append(nil), kid.inline.bytes(t.snap)...)
 	if err := dst.set(name, record, valueBucket, false); err != nil {
@@ -370,10 +371,8 @@ func (b *Bucket) clear() error {
 	if b.header.Root.ID == 0 {
 		return nil
 	}
-	if b.edit != nil && !b.edit.own {
-		if err := b.tx.foreignRoot(b.header.Root); err != nil {
-			return err
-		}
+	if err := b.foreignRoot(); err != nil {
+		return err
 	}
 	return b.clearTree(b.header.Root, 0)
 }

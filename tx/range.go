@@ -35,10 +35,8 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	if b.header.Root.ID == 0 {
 		return 0, nil
 	}
-	if !b.edit.own {
-		if err := b.tx.foreignRoot(b.header.Root); err != nil {
-			return 0, err
-		}
+	if err := b.foreignRoot(); err != nil {
+		return 0, err
 	}
 	root, deleted, err := b.prune(b.header.Root, lo, hi, 0)
 	if err != nil || deleted == 0 {

@@ -75,10 +75,8 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		return false, err
 	}
 	ref := b.header.Root
-	if !b.edit.own {
-		if err := t.foreignRoot(ref); err != nil {
-			return false, err
-		}
+	if err := b.foreignRoot(); err != nil {
+		return false, err
 	}
 	for ref.ID != 0 {
 		if len(t.path) > maxDepth {
