@@ -84,11 +84,12 @@ func (s *store) writeBatch(b *batch) error {
 	s.stats.links.Store(int64(w.meta.chainPages))
 	s.mark(w)
 	s.publish(&tx.Snapshot{
-		Shift:  s.shift,
-		Root:   b.root,
-		TxID:   b.last,
-		HWM:    w.meta.hwm,
-		Source: s,
+		Shift:   s.shift,
+		Root:    b.root,
+		TxID:    b.last,
+		HWM:     w.meta.hwm,
+		Written: b.last,
+		Source:  s,
 	})
 	live := s.slots.live(nil)
 	s.free.release(append(b.freed, w.freed...), live)
@@ -101,6 +102,7 @@ func (s *store) finish(b *batch, err error) {
 	s.mu.sealing = nil
 	if err == nil {
 		s.mu.finished = append(s.mu.finished, b)
+		s.mu.written = b.last
 	}
 	s.mu.Unlock()
 	b.err = err

@@ -187,6 +187,10 @@ func (s *store) Verify(snap *tx.Snapshot, ref tx.Ref, kind tx.Kind) (uint32, err
 	if err := h.check(ref, kind, snap.HWM); err != nil {
 		return 0, err
 	}
+	if h.birth > snap.Written {
+		return 0, tx.Corrupt(ref.ID, "born in transaction %d, and the file ends with %d",
+			h.birth, snap.Written)
+	}
 	b := snap.Data[off : off+uint64(h.count)<<snap.Shift]
 	if pageSum(ref.ID, b) != h.checksum {
 		return 0, tx.Corrupt(ref.ID, "checksum does not match")

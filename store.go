@@ -68,6 +68,7 @@ type store struct {
 		open     *batch
 		sealing  *batch
 		finished []*batch // durable, and not yet out of the head's overlay
+		written  tx.TxID  // the last of them
 		stop     bool
 	}
 
@@ -175,10 +176,11 @@ func (s *store) start() error {
 		}
 	}
 	snap := &tx.Snapshot{
-		Shift: s.shift, Root: s.meta.root, TxID: s.meta.txid, HWM: s.meta.hwm, Source: s,
+		Shift: s.shift, Root: s.meta.root, TxID: s.meta.txid, HWM: s.meta.hwm,
+		Written: s.meta.txid, Source: s,
 	}
 	s.publish(snap)
-	s.mu.head = *snap
+	s.mu.head, s.mu.written = *snap, snap.TxID
 	if s.opts.ReadOnly {
 		close(s.stopped)
 	} else {

@@ -104,6 +104,7 @@ func (s *store) startWriter() *tx.Tx {
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	w := &writer{s: s, base: snap.TxID, under: under, pin: m, current: -1}
 	w.txid = max(snap.TxID, s.seen).Next()
+	snap.Epoch = uint64(w.txid)
 	s.slots.writer.txid.Store(uint64(w.base))
 	t := tx.NewWriter(snap, s, w)
 	w.snap = tx.SnapshotOf(t)
@@ -124,6 +125,7 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	if under == nil {
 		s.mu.head.Overlay = tx.Overlay{}
 	}
+	s.mu.head.Written = s.mu.written
 	snap := s.mu.head
 	s.mu.Unlock()
 
@@ -264,13 +266,18 @@ func (w *writer) unuse(e extent) {
 // Free implements tx.Pager.
 func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 	e := extent{ref.ID, count}
-	if page != nil {
-		w.unuse(e)
+	if page != nil && page.Owner == w.txid {
 		w.dead = append(w.dead, page)
+	}
+	if page != nil && page.Stamp == w.txid.Stamp() {
+		w.unuse(e)
 		return
 	}
 	w.freed = append(w.freed, freedExtent{e, birthOf(ref.Stamp, w.base), w.txid})
 }
+
+// Replaced implements tx.Pager.
+func (w *writer) Replaced(*tx.Page) {}
 
 // Rollback implements tx.Pager.
 func (w *writer) Rollback() {

@@ -32,7 +32,6 @@ type bucketEdit struct {
 	name     []byte
 	kids     map[string]*Bucket
 	dirty    bool   // header differs from what the parent's record says
-	own      bool   // the root, if any, is a page of this transaction
 	lastPage PageID // where the last record was inserted
 	lastIdx  int
 }
@@ -107,7 +106,7 @@ func (t *Tx) valueOf(n node, p *Page, kind int, v []byte) ([]byte, error) {
 	case valueExtent:
 		return t.snap.extent(decodeLong(v))
 	}
-	if p == nil || p.Stamp != t.stamp {
+	if t.writing == nil || !t.owns(p) {
 		return v, nil
 	}
 	if n.fixed() {
@@ -235,6 +234,7 @@ func (b *Bucket) SetSequence(v uint64) error {
 		return err
 	}
 	b.header.Sequence, b.edit.dirty = v, true
+	b.tx.changed = true
 	return nil
 }
 

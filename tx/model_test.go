@@ -432,6 +432,7 @@ func TestModel(t *testing.T) {
 				style: int(i % 5),
 			}
 			r.store.resident = i%2 == 1
+			r.store.everyEpoch = uint64(i / 2 % 4)
 			r.span = 1 + r.IntN(2000)
 			r.tx = r.store.begin()
 			for range steps {

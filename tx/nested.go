@@ -55,7 +55,11 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
 	if t.writing != nil {
-		if p != nil && p.Stamp == t.stamp && from < to {
+		if err := t.foreignKid(kid, p); err != nil {
+			t.fail(err)
+			return nil
+		}
+		if t.owns(p) && from < to {
 			p.lent = true // the record may move, its leaf may not
 		}
 		b.adopt(kid, bytes.Clone(name))
@@ -370,9 +374,6 @@ func (b *Bucket) clear() error {
 	b.version++
 	if b.header.Root.ID == 0 {
 		return nil
-	}
-	if err := b.foreignRoot(); err != nil {
-		return err
 	}
 	return b.clearTree(b.header.Root, 0)
 }

@@ -35,9 +35,6 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	if b.header.Root.ID == 0 {
 		return 0, nil
 	}
-	if err := b.foreignRoot(); err != nil {
-		return 0, err
-	}
 	root, deleted, err := b.prune(b.header.Root, lo, hi, 0)
 	if err != nil || deleted == 0 {
 		return 0, err

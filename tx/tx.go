@@ -64,6 +64,7 @@ type writing struct {
 	own      Snapshot // what the transaction has built; snap points to it
 	onCommit []func()
 	born     []*Page // node pages, also those that are free again
+	fresh    int     // how many of them have new ids
 	path     []frame
 
 	// The bucket at whose end path leads since a record was appended there,
@@ -211,7 +212,6 @@ func (t *Tx) prepare() (err error) {
 		return err
 	}
 	t.tidy()
-	t.changed = t.root.edit.dirty
 	return nil
 }
 
