@@ -279,6 +279,9 @@ func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 // Replaced implements tx.Pager.
 func (w *writer) Replaced(*tx.Page) {}
 
+// Log implements tx.Pager.
+func (w *writer) Log() ([]byte, int) { return nil, 0 }
+
 // Rollback implements tx.Pager.
 func (w *writer) Rollback() {
 	if w.ended {
@@ -313,7 +316,7 @@ func (w *writer) end() {
 }
 
 // Commit implements tx.Pager.
-func (w *writer) Commit(snap *tx.Snapshot, changed bool) error {
+func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 	if !changed {
 		under := w.under
 		w.Rollback()

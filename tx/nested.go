@@ -114,6 +114,7 @@ func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
 	}
 	kid = &Bucket{tx: t, FillPercent: DefaultFillPercent, depth: b.depth + 1}
 	b.adopt(kid, bytes.Clone(name))
+	b.noteCreate(kid)
 	return kid, nil
 }
 
@@ -169,7 +170,11 @@ func (b *Bucket) DeleteBucket(name []byte) (err error) {
 		t.fail(err)
 		return err
 	}
-	return b.disown(kid)
+	if err := b.disown(kid); err != nil {
+		return err
+	}
+	b.note(opDrop, name)
+	return nil
 }
 
 // claim returns the Bucket of that name, for its deletion or move.
@@ -255,6 +260,7 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	kid.edit.dirty = true
 	dst.adopt(kid, kid.edit.name)
 	kid.sink(dst.depth + 1)
+	b.noteMove(name, dst)
 	return nil
 }
 

@@ -217,10 +217,16 @@ type Pager interface {
 	Scratch() []byte
 	Recycle(buf []byte)
 
+	// Log returns an empty buffer for the operations of the transaction, and how
+	// many bytes of them are of use. If that is zero, they are not noted.
+	Log() (buf []byte, limit int)
+
 	// Commit makes the state s, which this transaction built on its base, the
 	// newest, and returns when it is durable and published (or, if changed is
-	// false, when the base is). Whatever it returns, the transaction has ended.
-	Commit(s *Snapshot, changed bool) error
+	// false, when the base is). ops is what Replay takes to do the same again; it
+	// is empty if that is not known. Whatever Commit returns, the transaction has
+	// ended.
+	Commit(s *Snapshot, changed bool, ops []byte) error
 
 	// Rollback undoes every Alloc and Free and ends the transaction.
 	Rollback()

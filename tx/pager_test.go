@@ -23,8 +23,10 @@ type memStore struct {
 	// everyEpoch is the number of resident transactions between checkpoints that
 	// begin, and never end; 0 = none.
 	everyEpoch uint64
-	allocMax   int  // allocations that succeed before Alloc fails; 0 = all
-	hostile    bool // the pages lead to one another in ways that free them twice
+	follower   *memStore // replays the operations of every transaction
+	dropped    bool      // some transaction had too many operations for that
+	allocMax   int       // allocations that succeed before Alloc fails; 0 = all
+	hostile    bool      // the pages lead to one another in ways that free them twice
 }
 
 const memFirstPage = 3
@@ -175,10 +177,20 @@ func (p *memPager) Recycle(buf []byte) {
 
 func (p *memPager) Rollback() {}
 
-func (p *memPager) Commit(sn *Snapshot, changed bool) error {
+func (p *memPager) Log() ([]byte, int) {
+	if p.store.follower == nil {
+		return nil, 0
+	}
+	return nil, opsMax
+}
+
+func (p *memPager) Commit(sn *Snapshot, changed bool, ops []byte) error {
 	s := p.store
 	if !changed {
 		return nil
+	}
+	if s.follower != nil {
+		s.follow(ops)
 	}
 	for _, id := range p.freed {
 		delete(s.used, id)

@@ -25,6 +25,9 @@ func (b *Bucket) DeleteRange(lo, hi []byte) (deleted uint64, err error) {
 	if deleted, err = b.deleteRange(lo, hi); err != nil {
 		t.fail(err)
 	}
+	if deleted > 0 {
+		b.noteRange(lo, hi)
+	}
 	return deleted, err
 }
 

@@ -76,6 +76,7 @@ type writing struct {
 	items  []item
 	links  []link
 	copies arena // values copied out of fixed leaves
+	ops    opList
 }
 
 // NewReader returns a read-only transaction on s, which calls end when it ends.
@@ -92,6 +93,7 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
 	t.root.edit = new(bucketEdit)
+	t.ops.buf, t.ops.limit = p.Log()
 	return t
 }
 
@@ -193,7 +195,7 @@ func (t *Tx) Commit() error {
 	}
 	hooks := t.onCommit
 	stats, host := &t.stats, t.host
-	err := t.pager.Commit(&t.own, t.changed)
+	err := t.pager.Commit(&t.own, t.changed, t.ops.buf)
 	t.end()
 	host.Ended(stats)
 	if err != nil {
