@@ -29,6 +29,8 @@ import (
 type file interface {
 	ReadAt(p []byte, off int64) (int, error)
 	WriteVec(bufs [][]byte, off int64) error
+	WriteVecDurable(bufs [][]byte, off int64) error
+	WriteBack(off, n int64) error
 	Allocate(size int64) error
 	Truncate(size int64) error
 	Sync() error
@@ -166,6 +168,28 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 		of.file = o.wrapFile(mf)
 	}
 	return of, nil
+}
+
+// openBulk opens the file once more, so that checkpoints have a descriptor of their
+// own. It reports false if the path names another file by now.
+func (s *store) openBulk() bool {
+	if s.bulk != nil {
+		return true
+	}
+	mine, err := s.mf.Identity()
+	if err != nil {
+		return false
+	}
+	of, err := s.opts.openExisting(s.path)
+	if err != nil {
+		return false
+	}
+	if its, err := of.mf.Identity(); err != nil || its != mine {
+		_ = of.mf.Close() // it is not ours
+		return false
+	}
+	s.bulk = of
+	return true
 }
 
 // replaceEmpty puts a new database in the place of an empty file, whose

@@ -18,6 +18,15 @@ const (
 	pageSizeMax = 64 << 10
 )
 
+// Defaults of Options.
+const (
+	// DefaultCheckpointBytes is what Options.CheckpointBytes stands at.
+	DefaultCheckpointBytes = 64 << 20
+
+	// DefaultLogSize is what Options.LogSize stands at.
+	DefaultLogSize = 16 << 20
+)
+
 // Defaults of the fields of DB that programs written for bbolt set.
 const (
 	// DefaultMaxBatchSize is the initial value of DB.MaxBatchSize.
@@ -111,8 +120,24 @@ type Options struct {
 	// Exclusive. It has no meaning together with ReadOnly.
 	Exclusive bool
 
+	// CheckpointBytes bounds the memory for committed pages that are not written to
+	// their places in the file yet, in bytes: when they reach it, they are, beside
+	// further commits, which may take as much again meanwhile. More of them means
+	// fewer writes where the same pages change often. Zero means
+	// DefaultCheckpointBytes.
+	CheckpointBytes int
+
+	// LogSize is the largest size of each of the two parts of the redo log, in
+	// bytes. The log lies in the file while it is open, once small commits have
+	// shown that it pays; Close takes it out again. Zero means DefaultLogSize,
+	// and a negative number means no log: every commit writes its pages.
+	LogSize int
+
 	// wrapFile puts a layer between the page manager and the file, for tests.
 	wrapFile func(file) file
+
+	// logAtOnce makes the log begin with the first commit, for tests.
+	logAtOnce bool
 
 	// trustManifest turns off the check that decides whether the newest meta
 	// counts after a crash, so that tests can show that they would notice.
@@ -135,10 +160,12 @@ func (o *Options) String() string {
 	return fmt.Sprintf("{Timeout: %s, NoGrowSync: %t, NoFreelistSync: %t, "+
 		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
 		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
-		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t}",
+		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, CheckpointBytes: %d, "+
+		"LogSize: %d}",
 		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
 		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
-		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive)
+		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive,
+		o.CheckpointBytes, o.LogSize)
 }
 
 // filled returns a copy of o with what zero values stand for, or an error that
@@ -154,6 +181,13 @@ func (o *Options) filled() (Options, error) {
 	if c.OpenFile == nil {
 		c.OpenFile = mmapfile.OpenOS
 	}
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = DefaultCheckpointBytes
+	}
+	if c.LogSize == 0 {
+		c.LogSize = DefaultLogSize
+	}
+	c.LogSize = max(c.LogSize, 0) &^ (pageSizeMax - 1)
 	if c.Logger == nil {
 		c.Logger = discard
 	}
@@ -163,6 +197,9 @@ func (o *Options) filled() (Options, error) {
 func (o *Options) validate() error {
 	if o.Timeout < 0 {
 		return fmt.Errorf("mapleaf: Options.Timeout is negative: %s", o.Timeout)
+	}
+	if o.CheckpointBytes < 0 {
+		return fmt.Errorf("mapleaf: Options.CheckpointBytes is negative: %d", o.CheckpointBytes)
 	}
 	if !validPageSize(uint64(o.PageSize)) {
 		return fmt.Errorf("mapleaf: Options.PageSize is not a power of two from %d to %d: %d",
