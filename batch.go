@@ -89,7 +89,7 @@ func (w *writer) prepare(pages, unused int, ops []byte) (r room, err error) {
 			return r, err
 		}
 	}
-	w.takeLogs(&r)
+	w.takeLogs(&r, len(ops))
 	return r, s.makeRoom(w.base)
 }
 
@@ -206,7 +206,11 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 	b.ops = append(b.ops, ops)
 	b.room += r.log
 	e.logUsed += r.log
-	b.replaced = append(b.replaced, w.replaced...)
+	for _, p := range w.replaced {
+		if birthOf(p.Stamp, w.txid) >= e.first { // the others go with their epoch
+			b.replaced = append(b.replaced, p)
+		}
+	}
 	e.take(s, r)
 	w.account(e, unused)
 

@@ -53,12 +53,14 @@ const (
 	recordBlock = 4096 // a record begins at a multiple of it
 )
 
-// The sizes of a log extent: the bytes of the first ones, and by how much the next is
-// larger each time that one was full, up to Options.LogSize and a part of the file.
+// The sizes of a log extent: the least bytes, how many records of the present size it
+// should hold, and by how much the next is larger each time that one was full; all of
+// it up to Options.LogSize and a part of the file.
 const (
 	logSizeFirst = 1 << 20
+	logRecords   = 8
 	logGrowth    = 4
-	logPart      = 8 // of the file, beyond the first ones
+	logPart      = 8
 )
 
 // A logExtent is one of the two, as metas name it.
@@ -221,9 +223,9 @@ func (s *store) full(e *epoch) bool {
 // takeLogs takes extents for the log: both, when page mode has cost so much more than
 // a log would have that beginning one pays; or a larger one for later, when the one in
 // use fills up. Where there is no room for that, things stay as they are.
-func (w *writer) takeLogs(r *room) {
+func (w *writer) takeLogs(r *room, ops int) {
 	s := w.s
-	size, count := s.wantLog()
+	size, count := s.wantLog(ops)
 	if limit := int64(s.db.MaxSize); limit > 0 &&
 		int64(s.free.top())<<s.shift+2*size > limit/2 {
 		return
@@ -247,27 +249,31 @@ func (w *writer) takeLogs(r *room) {
 	r.logs = nil
 }
 
-// wantLog returns the size and the number of the extents that the log needs now.
-func (s *store) wantLog() (size int64, count int) {
+// wantLog returns the size and the number of the extents that the log needs now, for
+// transactions with so many bytes of operations.
+func (s *store) wantLog(ops int) (size int64, count int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.mu.epoch
 	if e.logs != nil || e.endLog || s.mu.starting || s.mu.noLog > 0 || s.opts.LogSize == 0 {
 		return 0, 0
 	}
-	limit := min(int64(s.opts.LogSize), max(logSizeFirst, s.fileSize/logPart))
-	if s.logging() {
-		size = s.logSize(e)
-		if size >= limit || e.logUsed < size/2 {
+	limit := min(int64(s.opts.LogSize), max(logSizeFirst, s.fileSize/logPart)) &^ (pageSizeMax - 1)
+	size = min(max(logSizeFirst, logRecords*recordRoom(ops)), limit)
+	if !s.logging() {
+		if s.mu.saving < 2*size && !s.opts.logAtOnce {
 			return 0, 0
 		}
-		return min(size*logGrowth, limit), 1
+		return size, 2
 	}
-	size = min(logSizeFirst, limit)
-	if s.mu.saving < 2*size && !s.opts.logAtOnce {
+	now := s.logSize(e)
+	if e.logUsed > now/2 {
+		size = max(size, min(now*logGrowth, limit))
+	}
+	if size < 2*now {
 		return 0, 0
 	}
-	return size, 2
+	return size, 1
 }
 
 // appendRecord writes the record of the batch, and makes it durable if the batch asks

@@ -1,32 +1,22 @@
 package mapleaf
 
 import (
-	"math"
-
-	"github.com/mapleafdb/mapleaf/internal/invariant"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
 // Resident pages: those that are committed, and in memory until a checkpoint has
 // written them. Readers find them in the overlay of their snapshot. This file lets
-// them go, and uses their buffers again: a fresh page of memory costs more than
-// filling it.
+// them go.
 //
 // Invariants:
 //
-//	G1 A page leaves the overlay of the newest state when its epoch is in the file.
+//	E5 A page leaves the overlay of the newest state when its epoch is in the file.
 //	   Snapshots that were published before keep it.
-//	G2 A buffer that was published is used again only when a state without it is
-//	   published, and no reader stands at an older one. If some reader does, it is
-//	   left to the garbage collector, so that a reader that stays open for long
-//	   holds what it sees and nothing else.
 
-// poolBytes bounds the page buffers kept for later transactions.
-const poolBytes = 32 << 20
-
-// replacedPages are pages in memory that are in no state after until.
+// replacedPages are pages in memory that are in no state after last; 0 = readers have
+// seen them in none.
 type replacedPages struct {
-	until tx.TxID
+	last  tx.TxID
 	pages []*tx.Page
 }
 
@@ -76,61 +66,28 @@ func (s *store) prune(head *tx.Snapshot, finished []*epoch, written tx.TxID) {
 	}
 }
 
-// reuse puts the buffers of replaced pages into the pool as soon as that is safe (G2).
-// The caller holds the writer lock.
+// reuse takes back the buffers of replaced pages as soon as that is safe (G2). The
+// caller holds the writer lock, and no transaction runs.
 func (s *store) reuse(replaced []replacedPages) {
 	s.replaced = append(s.replaced, replaced...)
-	if len(s.replaced) == 0 {
-		return
-	}
 	published := s.published.Load()
-	if published == nil {
+	if published == nil || len(s.replaced) == 0 && len(s.buffers.held) == 0 {
 		return
 	}
-	oldest := s.slots.oldest()
-	for len(s.replaced) > 0 {
-		r := s.replaced[0]
-		if published.TxID <= r.until && r.until != 0 {
-			return // soon
-		}
-		s.replaced = s.replaced[1:]
-		if oldest <= r.until {
-			continue
-		}
+	n := 0
+	for n < len(s.replaced) && s.replaced[n].last < published.TxID {
+		n++
+	}
+	live := s.slots.live(s.buffers.live[:0])
+	s.buffers.live = live
+	for _, r := range s.replaced[:n] {
 		for _, p := range r.pages {
-			s.recycle(p.Buf)
+			s.buffers.retire(heldBuffer{p.Buf, p.Owner, r.last}, live)
 		}
 	}
-	s.replaced = nil
-}
-
-// oldest returns the smallest txid in any slot, the largest number if all are empty.
-func (t *slotTable) oldest() tx.TxID {
-	oldest := uint64(math.MaxUint64)
-	if id := t.writer.txid.Load(); id != 0 {
-		oldest = id
-	}
-	for _, b := range *t.blocks.Load() {
-		for i := range b {
-			if id := b[i].txid.Load(); id != 0 {
-				oldest = min(oldest, id)
-			}
-		}
-	}
-	return tx.TxID(oldest)
-}
-
-// recycle keeps a page buffer for later. The caller holds the writer lock.
-func (s *store) recycle(buf []byte) {
-	if len(buf) != s.pageSize || len(s.pool) >= poolBytes>>s.shift {
-		return
-	}
-	if invariant.Enabled {
-		for i := range buf {
-			buf[i] = 0xdb // whoever still reads it shall notice
-		}
-	}
-	s.pool = append(s.pool, buf)
+	s.buffers.reexamine(live)
+	clear(s.replaced[:n])
+	s.replaced = s.replaced[n:]
 }
 
 // settled lets readers that begin from now on do without the pages of the checkpoint

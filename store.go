@@ -60,7 +60,7 @@ type store struct {
 	writer   chan struct{} // full while a write transaction runs
 	closing  chan struct{} // closed when Close was called
 	running  *writer
-	pool     [][]byte
+	buffers  buffers
 	replaced []replacedPages // whose buffers may still be seen
 	prunes   uint64
 	fileSize int64
@@ -121,7 +121,7 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.unmapAll(), s.mf.Close())
+			err = errors.Join(err, s.unmapAll(), s.buffers.close(), s.mf.Close())
 		}
 	}()
 	s.mu.wake.L = &s.mu.Mutex
@@ -154,6 +154,7 @@ func (s *store) recover() (*logTail, error) {
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
 	s.pageSize = r.meta.pageSize
 	s.capacity = chainCapacity(s.pageSize)
+	s.buffers.size = s.pageSize
 	s.durable.Store(uint64(r.meta.txid))
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
@@ -246,7 +247,7 @@ func (s *store) close() error {
 	if s.bulk != nil {
 		err = errors.Join(err, s.bulk.mf.Close())
 	}
-	return errors.Join(err, s.mf.Close())
+	return errors.Join(err, s.buffers.close(), s.mf.Close())
 }
 
 // finalState writes a state that needs no recovery, unless that is what the file

@@ -23,8 +23,8 @@ import (
 //	W3 Only ids that this transaction allocated itself, and that were never
 //	   written to the file, are given out again before its end.
 //	W4 What a transaction frees of others takes effect when it joins the batch.
-//	W5 A page buffer that was never published goes back to the pool at the end of
-//	   the one transaction that ever saw it; see G2 for the others.
+//	W5 Every buffer that the transaction got is in a page of its own when it
+//	   commits, or goes back.
 //	W6 A transaction without changes returns from Commit only when the batch
 //	   that it read from is durable and published.
 
@@ -55,8 +55,10 @@ type writer struct {
 	spare     []tx.PageID
 	spareRuns []extent
 	freed     []freedExtent
-	dead      []*tx.Page
-	replaced  []*tx.Page // resident pages of which it has copies
+	pages     []*tx.Page // single ones that it has or had
+	dead      []*tx.Page // those of them that are free again
+	dropped   [][]byte   // buffers that they have no more
+	replaced  []*tx.Page // pages of others in memory that are not in its state
 	long      int64      // bytes of long values that it has allocated
 	left      bool       // the slot is given up
 	ended     bool
@@ -121,19 +123,13 @@ func (s *store) epochOf(id tx.TxID) uint64 {
 func (w *writer) TxID() tx.TxID { return w.txid }
 
 // Scratch implements tx.Pager.
-func (w *writer) Scratch() []byte {
-	s := w.s
-	if n := len(s.pool); n > 0 {
-		buf := s.pool[n-1]
-		s.pool[n-1] = nil
-		s.pool = s.pool[:n-1]
-		return buf
-	}
-	return make([]byte, s.pageSize)
-}
+func (w *writer) Scratch() []byte { return w.s.buffers.get() }
 
 // Recycle implements tx.Pager.
-func (w *writer) Recycle(buf []byte) { w.s.recycle(buf) }
+func (w *writer) Recycle(buf []byte) { w.s.buffers.put(buf) }
+
+// Drop implements tx.Pager.
+func (w *writer) Drop(buf []byte) { w.dropped = append(w.dropped, buf) }
 
 // Alloc implements tx.Pager.
 func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
@@ -151,7 +147,8 @@ func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
 		return nil, ErrMaxSizeReached
 	}
 	if count == 1 {
-		p.Buf = w.Scratch()
+		p.Buf = w.s.buffers.get()
+		w.pages = append(w.pages, p)
 	} else {
 		p.Buf = make([]byte, int(count)<<w.s.shift)
 	}
@@ -214,8 +211,8 @@ func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 	e := extent{ref.ID, count}
 	if page != nil && page.Owner == w.txid {
 		w.dead = append(w.dead, page)
-	} else if page != nil && page.Epoch == w.snap.Epoch {
-		w.replaced = append(w.replaced, page) // others go with their epoch
+	} else if page != nil {
+		w.replaced = append(w.replaced, page)
 	}
 	if page != nil && page.Stamp == w.txid.Stamp() {
 		w.unuse(e)
@@ -224,25 +221,26 @@ func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 	w.freed = append(w.freed, freedExtent{e, birthOf(ref.Stamp, w.base), w.txid})
 }
 
-// Replaced implements tx.Pager.
-func (w *writer) Replaced(page *tx.Page) { w.replaced = append(w.replaced, page) }
+// Renew implements tx.Pager.
+func (w *writer) Renew(old *tx.Page) *tx.Page {
+	w.replaced = append(w.replaced, old)
+	p := &tx.Page{Buf: w.s.buffers.get(), ID: old.ID, Stamp: old.Stamp, Kind: old.Kind}
+	w.pages = append(w.pages, p)
+	return p
+}
 
 // Log implements tx.Pager.
 func (w *writer) Log() ([]byte, int) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := int64(s.opts.LogSize)
-	if s.logging() {
-		e := s.mu.epoch
-		limit = s.logSize(e) - e.logUsed
-	}
+	limit := s.opts.LogSize / 2 // what does not fit now may fit when it commits
 	var buf []byte
 	if n := len(s.mu.opBufs); n > 0 {
 		buf = s.mu.opBufs[n-1]
 		s.mu.opBufs = s.mu.opBufs[:n-1]
 	}
-	return buf, int(max(limit-recordRoom(0), 0))
+	return buf, limit
 }
 
 // Rollback implements tx.Pager.
@@ -253,6 +251,7 @@ func (w *writer) Rollback() {
 	for _, r := range w.runs {
 		w.s.free.give(r.extent)
 	}
+	w.dead = w.pages
 	w.s.unpin(w.pin)
 	w.end()
 }
@@ -271,9 +270,12 @@ func (w *writer) end() {
 	w.ended = true
 	w.leave()
 	for _, p := range w.dead {
-		w.s.recycle(p.Buf)
+		w.s.buffers.put(p.Buf)
 	}
-	w.dead = nil
+	for _, buf := range w.dropped {
+		w.s.buffers.put(buf)
+	}
+	w.pages, w.dead, w.dropped = nil, nil, nil
 	w.s.free.settle()
 	<-w.s.writer
 }

@@ -208,14 +208,18 @@ type Pager interface {
 	// is kept as it is until the transaction ends.
 	Free(ref Ref, count uint32, page *Page)
 
-	// Replaced tells that this transaction goes on with a copy of the resident
-	// page, under the same id. Its buffer stays until no snapshot needs it.
-	Replaced(page *Page)
+	// Renew returns a page of this transaction under the id of a resident one,
+	// which it replaces, with a buffer of its own. The old one stays as it is until
+	// no snapshot needs it.
+	Renew(old *Page) *Page
 
-	// Scratch returns a buffer of one page, and Recycle gives back one that
-	// nobody refers to any more. Its contents are not defined.
+	// Scratch returns a buffer of one page, whose contents are not defined, to be
+	// that of a page of this transaction. Recycle gives back the one that it has
+	// replaced, if nobody refers to it any more, and Drop does so at the end of
+	// the transaction.
 	Scratch() []byte
 	Recycle(buf []byte)
+	Drop(buf []byte)
 
 	// Log returns an empty buffer for the operations of the transaction, and how
 	// many bytes of them are of use. If that is zero, they are not noted.

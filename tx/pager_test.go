@@ -144,11 +144,12 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 	return &Page{Buf: buf, ID: id, Stamp: p.id.Stamp(), Kind: kind}, nil
 }
 
-func (p *memPager) Replaced(page *Page) {
+func (p *memPager) Renew(page *Page) *Page {
 	if page.Owner == p.id || page.Epoch != p.store.state.Epoch {
 		p.store.t.Errorf("page %v of epoch %d is replaced by transaction %d of epoch %d",
 			page.Ref(), page.Epoch, p.id, p.store.state.Epoch)
 	}
+	return &Page{Buf: p.Scratch(), ID: page.ID, Stamp: page.Stamp, Kind: page.Kind}
 }
 
 func (p *memPager) Free(ref Ref, count uint32, page *Page) {
@@ -174,6 +175,8 @@ func (p *memPager) Recycle(buf []byte) {
 		buf[i] = 0x5a // whoever still looks here finds out
 	}
 }
+
+func (p *memPager) Drop([]byte) {}
 
 func (p *memPager) Rollback() {}
 

@@ -262,13 +262,10 @@ func (t *Tx) ownFrame(f *frame) error {
 
 // renew replaces the resident page of f by a copy of its own under the same id.
 func (t *Tx) renew(f *frame) {
-	old := f.page
-	p := &Page{
-		Buf: t.pager.Scratch(), ID: old.ID, Stamp: old.Stamp, Kind: old.Kind, tidy: old.tidy,
-	}
+	p := t.pager.Renew(f.page)
+	p.tidy = f.page.tidy
 	copy(p.Body(), f.node)
 	t.hold(p)
-	t.pager.Replaced(old)
 	f.node, f.page = p.Body(), p
 }
 
@@ -290,7 +287,9 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 	old := f.page.Buf
 	f.page.Buf = buf
 	f.node = f.page.Body()
-	if !f.page.lent {
+	if f.page.lent {
+		t.pager.Drop(old)
+	} else {
 		t.pager.Recycle(old)
 	}
 	f.page.lent, f.page.tidy = false, true
