@@ -12,6 +12,7 @@ type space struct {
 	held  []extent // freed, and still seen by some reader
 	taken []extent // by the running write transaction
 	own   []extent // chain, manifest and log
+	top   uint64   // the high-water mark, which may have fallen since
 	exact bool     // the moment is that of the transaction asked for
 }
 
@@ -52,6 +53,7 @@ func (s *store) spaceAt(base tx.TxID) *space {
 		}
 	}
 	v.taken = slices.Clone(f.mu.taken)
+	v.top = f.mu.hwm
 	return v
 }
 
@@ -97,7 +99,7 @@ func (s *store) CheckSpace(t *tx.Tx, reached []uint64, report func(error)) {
 			c.mark([]extent{f.extent}, "freed by this transaction")
 		}
 	}
-	c.missing()
+	c.missing(v.top)
 	s.checkChain(base, report)
 }
 
@@ -154,14 +156,15 @@ func (c *spaceCheck) cover(extents []extent) {
 	}
 }
 
-// missing reports runs of pages that are nowhere.
-func (c *spaceCheck) missing() {
-	for id := uint64(c.first); id < c.hwm; id++ {
+// missing reports runs of pages below top that are nowhere.
+func (c *spaceCheck) missing(top uint64) {
+	top = min(top, c.hwm)
+	for id := uint64(c.first); id < top; id++ {
 		if c.has(id) {
 			continue
 		}
 		from := id
-		for id+1 < c.hwm && !c.has(id+1) {
+		for id+1 < top && !c.has(id+1) {
 			id++
 		}
 		c.report(tx.Corrupt(tx.PageID(from), "pages %d to %d are neither in use nor free",

@@ -36,6 +36,11 @@ func (s *store) runCommits() {
 		if err == nil {
 			err = s.commit(b)
 		}
+		if err == nil && b.ended && !b.pages {
+			// Before the batch is done: so those who write faster than the drive
+			// wait for it, and two epochs are in memory at most.
+			s.beginCheckpoint(b.epoch)
+		}
 		s.finish(b, err)
 	}
 }
@@ -119,7 +124,7 @@ func (s *store) commitPages(b *batch) error {
 // opBufs is how many buffers for operations are kept for later transactions.
 const opBufs = 4
 
-// finish hands out the outcome, and begins the checkpoint of an epoch that has ended.
+// finish hands out the outcome.
 func (s *store) finish(b *batch, err error) {
 	s.mu.Lock()
 	s.mu.sealing = nil
@@ -127,7 +132,7 @@ func (s *store) finish(b *batch, err error) {
 		s.mu.newest = nil
 	}
 	if err == nil && len(b.replaced) > 0 {
-		s.mu.replaced = append(s.mu.replaced, replacedPages{b.state.TxID - 1, b.replaced})
+		s.mu.replaced = append(s.mu.replaced, replacedPages{last: b.state.TxID - 1, pages: b.replaced})
 	}
 	for _, ops := range b.ops {
 		if cap(ops) > 0 && len(s.mu.opBufs) < opBufs {
@@ -137,9 +142,6 @@ func (s *store) finish(b *batch, err error) {
 	s.mu.Unlock()
 	b.err = err
 	close(b.done)
-	if err == nil && b.ended && !b.pages {
-		s.beginCheckpoint(b.epoch)
-	}
 }
 
 // failed returns the error that writers get since a write has failed, or nil.

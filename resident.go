@@ -16,8 +16,14 @@ import (
 // replacedPages are pages in memory that are in no state after last; 0 = readers have
 // seen them in none.
 type replacedPages struct {
-	last  tx.TxID
-	pages []*tx.Page
+	last   tx.TxID
+	pruned tx.TxID // what Snapshot.Written says in a state without them, if known
+	pages  []*tx.Page
+}
+
+// gone reports whether readers that begin at a state, or after it, do not see the pages.
+func (r *replacedPages) gone(published *tx.Snapshot) bool {
+	return r.last < published.TxID || r.pruned != 0 && published.Written >= r.pruned
 }
 
 // baseState returns the newest committed state, without the pages that are in the file
@@ -37,11 +43,15 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	if len(finished) > 0 {
 		s.prune(&head, finished, written)
 		for _, e := range finished {
-			replaced = append(replaced, replacedPages{shown, s.born(e)})
+			replaced = append(replaced, replacedPages{shown, written, s.born(e)})
 		}
 		s.mu.Lock()
 		s.mu.head.Overlay, s.mu.head.Written = head.Overlay, head.Written
 		s.mu.Unlock()
+		if under == nil { // readers that begin from now on do without them
+			snap := head
+			s.publish(&snap)
+		}
 	}
 	s.reuse(replaced)
 	return head, under
@@ -75,7 +85,7 @@ func (s *store) reuse(replaced []replacedPages) {
 		return
 	}
 	n := 0
-	for n < len(s.replaced) && s.replaced[n].last < published.TxID {
+	for n < len(s.replaced) && s.replaced[n].gone(published) {
 		n++
 	}
 	live := s.slots.live(s.buffers.live[:0])
@@ -90,8 +100,8 @@ func (s *store) reuse(replaced []replacedPages) {
 	s.replaced = s.replaced[n:]
 }
 
-// settled lets readers that begin from now on do without the pages of the checkpoint
-// that has just ended, unless a writer is at work, who will do that itself.
+// settled lets go of the pages of the checkpoint that has just ended, unless a writer is
+// at work, who will do that itself.
 func (s *store) settled() {
 	select {
 	case s.writer <- struct{}{}:
@@ -100,21 +110,9 @@ func (s *store) settled() {
 	}
 	defer func() { <-s.writer }()
 	s.mu.Lock()
-	finished, head := s.mu.finished, s.mu.head
-	idle := len(finished) > 0 && s.mu.newest == nil && s.failed() == nil
-	if !idle {
-		s.mu.Unlock()
-		return
-	}
-	s.mu.finished = nil
-	written := s.mu.written
+	idle := s.mu.newest == nil
 	s.mu.Unlock()
-
-	s.prune(&head, finished, written)
-	s.mu.Lock()
-	s.mu.head.Overlay, s.mu.head.Written = head.Overlay, head.Written
-	s.mu.Unlock()
-	if s.published.Load() != nil {
-		s.publish(&head)
+	if idle && s.failed() == nil && s.published.Load() != nil {
+		s.baseState()
 	}
 }
