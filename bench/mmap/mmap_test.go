@@ -31,7 +31,7 @@ type reader struct {
 }
 
 // openers open the file in each way. The benchmark's own comes first.
-var openers = []func(path string) (*reader, error){
+var openers = [...]func(path string) (*reader, error){
 	openMmapfile, openEdsrzf, openExp, openOS,
 }
 
