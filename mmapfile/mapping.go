@@ -258,13 +258,14 @@ func (m *Mapping) leave() {
 
 // free gives back what the mapping holds. The pin calls for it once.
 func (m *Mapping) free() error {
-	errs := []error{m.sec.close(), m.name.drop()}
+	sec, name := m.sec.close(), m.name.drop()
 	if m.node != nil {
 		m.node.remove(&m.extent)
 		m.node.release()
 	}
+	var file error
 	if sectionHoldsFile && m.file != nil {
-		errs = append(errs, m.file.leave())
+		file = m.file.leave()
 	}
-	return errors.Join(errs...)
+	return errors.Join(sec, name, file)
 }

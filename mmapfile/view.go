@@ -48,6 +48,9 @@ type View struct {
 
 	grow    sync.Mutex // held by Grow
 	mapping *Mapping   // what the view was made from, perhaps closed
+
+	first []byte    // what bytes leads to, until Grow
+	known treapNode // the node that the view enters the registry with
 }
 
 // View maps length bytes from off on; 0 means up to the end of the mapping. Any
@@ -111,8 +114,8 @@ func (v *View) place(m *Mapping, pad, n int64) error {
 		return err
 	}
 	v.base, v.pad, v.length = uintptr(p), uintptr(pad), length
-	data := unsafe.Slice((*byte)(unsafe.Add(p, pad)), int(n))
-	v.bytes.Store(&data)
+	v.first = unsafe.Slice((*byte)(unsafe.Add(p, pad)), int(n))
+	v.bytes.Store(&v.first)
 	register(v)
 	return nil
 }
