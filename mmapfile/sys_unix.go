@@ -32,12 +32,12 @@ func openFile(path string, o *Options) (f *os.File, created bool, err error) {
 	if o.Security != "" {
 		return nil, false, ErrUnsupported
 	}
-	flag := unix.O_CLOEXEC
+	flag := os.O_RDONLY
 	switch {
 	case o.Access&ReadWrite == ReadWrite:
-		flag |= unix.O_RDWR
+		flag = os.O_RDWR
 	case o.Access&Write != 0:
-		flag |= unix.O_WRONLY
+		flag = os.O_WRONLY
 	}
 	if o.Flags&WriteThrough != 0 {
 		flag |= writeThroughFlag
@@ -47,27 +47,13 @@ func openFile(path string, o *Options) (f *os.File, created bool, err error) {
 	}
 	switch o.Disposition {
 	case OpenAlways, CreateAlways:
-		flag |= unix.O_CREAT
+		flag |= os.O_CREATE
 	case CreateNew:
-		flag |= unix.O_CREAT | unix.O_EXCL
+		flag |= os.O_CREATE | os.O_EXCL
 		created = true
 	}
-	fd, err := openRetry(path, flag, uint32(o.Mode.Perm()))
-	if err != nil {
-		return nil, false, err
-	}
-	return os.NewFile(uintptr(fd), path), created, nil
-}
-
-// openRetry is open(2). os.OpenFile makes up to five more calls, to find out
-// that a file is none of those that can be polled.
-func openRetry(path string, flag int, mode uint32) (int, error) {
-	for {
-		fd, err := unix.Open(path, flag, mode)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
+	f, err = openPlain(path, flag, o.Mode)
+	return f, created, err
 }
 
 // applyFlags does what open(2) has no flag for.

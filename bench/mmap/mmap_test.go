@@ -40,6 +40,11 @@ func openMmapfile(path string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return viewWhole(f)
+}
+
+// viewWhole makes a reader of the file and closes it.
+func viewWhole(f *mmapfile.File) (*reader, error) {
 	defer f.Close()
 	m, err := f.Map(mmapfile.MapOptions{})
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 // A side does one thing n times, in its own way.
 type side func(n int) error
 
+// A way makes a side of a reader of a file of size bytes.
+type way func(r *reader, size int, seed uint64) side
+
 // compare runs both sides in turns, n times each, so short that what else the
 // machine does meets both alike, and reports the median time of each and the
 // median of the quotients: below 1 is ours faster.
@@ -67,17 +70,36 @@ func readRandom(r *reader, size int, x uint64) side {
 }
 
 // touchRandom adds up 8 bytes of the slice, at places that depend on the seed.
-func touchRandom(r *reader, size int, x uint64) side {
-	words := uint64(size / word)
+func touchRandom(r *reader, _ int, x uint64) side {
 	return func(n int) error {
-		sum := uint64(0)
-		for range n {
-			x = x*6364136223846793005 + 1442695040888963407
-			sum += binary.LittleEndian.Uint64(r.bytes[(x>>20)%words*word:])
-		}
-		keep(sum)
+		x = sumRandom(r.bytes, n, x)
 		return nil
 	}
+}
+
+// guardRandom is touchRandom under one guard for each turn, which makes a fault
+// an error.
+func guardRandom(r *reader, _ int, x uint64) side {
+	return func(n int) error {
+		return mmapfile.Guard(func() error {
+			x = sumRandom(r.bytes, n, x)
+			return nil
+		})
+	}
+}
+
+// sumRandom adds up n words and returns the next seed. It is the same code for
+// all, as the place of a loop in memory matters here.
+//
+//go:noinline
+func sumRandom(b []byte, n int, x uint64) uint64 {
+	words, sum := uint64(len(b)/word), uint64(0)
+	for range n {
+		x = x*6364136223846793005 + 1442695040888963407
+		sum += binary.LittleEndian.Uint64(b[(x>>20)%words*word:])
+	}
+	keep(sum)
+	return x
 }
 
 // readPieces reads the file from front to back by ReadAt, again and again.
@@ -128,17 +150,20 @@ func BenchmarkRatio(b *testing.B) {
 		name   string
 		turn   int
 		rivals []*reader
-		do     func(r *reader, size int, seed uint64) side
+		ours   way
+		theirs way
 	}{
-		{"random-ReadAt", turnReads, readers[2:], readRandom},
-		{"random-slice", turnReads, readers[1:2], touchRandom},
-		{"sequential-ReadAt", turnPieces, readers[2:], readPieces},
-		{"sequential-slice", turnPieces, readers[1:2], touchPieces},
+		{"random-ReadAt", turnReads, readers[2:], readRandom, readRandom},
+		{"random-slice", turnReads, readers[1:2], touchRandom, touchRandom},
+		{"random-guarded-slice", turnReads, readers[1:2], guardRandom, touchRandom},
+		{"random-guarded-slice", turnReads, readers[2:3], guardRandom, readRandom},
+		{"sequential-ReadAt", turnPieces, readers[2:], readPieces, readPieces},
+		{"sequential-slice", turnPieces, readers[1:2], touchPieces, touchPieces},
 	} {
 		for _, rival := range c.rivals {
 			b.Run(c.name+"/"+rival.name, func(b *testing.B) {
 				// Other places, since what one has read is quicker for the next.
-				ours, theirs := c.do(readers[0], size, seed), c.do(rival, size, seed+1)
+				ours, theirs := c.ours(readers[0], size, seed), c.theirs(rival, size, seed+1)
 				compare(b, c.turn, ours, theirs)
 			})
 		}
@@ -161,12 +186,29 @@ func opening(open func(string) (*reader, error), path string) side {
 	}
 }
 
+// openWithoutShare opens as the rivals do, which know no share modes.
+func openWithoutShare(path string) (*reader, error) {
+	osf, err := mmapfile.OpenOS(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	f, err := mmapfile.FromOS(osf, mmapfile.Read)
+	if err != nil {
+		return nil, err
+	}
+	return viewWhole(f)
+}
+
 // BenchmarkRatioOpen measures mapping in turns: see compare.
 func BenchmarkRatioOpen(b *testing.B) {
 	path, _ := makeFile(b, piece)
 	for i, rival := range []string{"mmap-go", "exp-mmap"} {
+		theirs := opening(openers[i+1], path)
 		b.Run("open-map-unmap-close/"+rival, func(b *testing.B) {
-			compare(b, turnOpens, opening(openMmapfile, path), opening(openers[i+1], path))
+			compare(b, turnOpens, opening(openMmapfile, path), theirs)
+		})
+		b.Run("without-share-mode/"+rival, func(b *testing.B) {
+			compare(b, turnOpens, opening(openWithoutShare, path), theirs)
 		})
 	}
 	f, err := mmapfile.Open(path, mmapfile.Options{})
@@ -182,6 +224,14 @@ func BenchmarkRatioOpen(b *testing.B) {
 	b.Run("map-unmap/mmap-go", func(b *testing.B) {
 		compare(b, turnOpens, mapping(f), mappingEdsrzf(osf))
 	})
+	m, err := f.Map(mmapfile.MapOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	b.Run("view-unmap/mmap-go", func(b *testing.B) {
+		compare(b, turnOpens, viewing(m), mappingEdsrzf(osf))
+	})
 }
 
 // mapping maps and views an open file, touches a byte, and closes both.
@@ -192,12 +242,7 @@ func mapping(f *mmapfile.File) side {
 			if err != nil {
 				return err
 			}
-			v, err := m.View(mmapfile.Read, 0, 0)
-			if err != nil {
-				return err
-			}
-			keep(uint64(v.Bytes()[0]))
-			if err := v.Close(); err != nil {
+			if err := viewOnce(m); err != nil {
 				return err
 			}
 			if err := m.Close(); err != nil {
@@ -206,6 +251,27 @@ func mapping(f *mmapfile.File) side {
 		}
 		return nil
 	}
+}
+
+// viewing views what is mapped once.
+func viewing(m *mmapfile.Mapping) side {
+	return func(n int) error {
+		for range n {
+			if err := viewOnce(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func viewOnce(m *mmapfile.Mapping) error {
+	v, err := m.View(mmapfile.Read, 0, 0)
+	if err != nil {
+		return err
+	}
+	keep(uint64(v.Bytes()[0]))
+	return v.Close()
 }
 
 func mappingEdsrzf(f *os.File) side {
