@@ -112,6 +112,7 @@
 // them here is not verified. Nor is, as Wine does not show it: large pages on
 // Windows, a fault of a lost page (EXCEPTION_IN_PAGE_ERROR), the effect of
 // WriteThrough, NoBuffering, Temporary and the access hints, the `Global\` names
-// of other sessions, a full disk, files on other than local drives, and a Rename
-// over a file that is open.
+// of other sessions, the refusal of a name for more than its mapping grants, a
+// full disk, files on other than local drives, and a Rename over a file that is
+// open.
 package mmapfile

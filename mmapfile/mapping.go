@@ -107,7 +107,12 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 		return nil, wrap("map", f.name, ErrClosed)
 	}
 	defer f.leave()
-	if o.LargePages {
+	switch {
+	case int(o.Protection) >= len(protections):
+		return nil, wrap("map", f.name, ErrInvalid)
+	case o.Size < 0:
+		return nil, wrap("map", f.name, ErrRange)
+	case o.LargePages:
 		return nil, wrap("map", f.name, ErrUnsupported)
 	}
 	if o.Name != "" {
@@ -119,12 +124,6 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 }
 
 func (f *File) newMapping(o *MapOptions) (*Mapping, error) {
-	if int(o.Protection) >= len(protections) {
-		return nil, ErrInvalid
-	}
-	if o.Size < 0 {
-		return nil, ErrRange
-	}
 	needs := protections[o.Protection]
 	if f.access&needs != needs {
 		return nil, ErrAccess
