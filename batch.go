@@ -188,7 +188,7 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.failed(); err != nil {
+	if err := s.refused(); err != nil {
 		return nil, err
 	}
 	e := s.mu.epoch

@@ -36,6 +36,9 @@ func (s *store) runCommits() {
 		if err == nil {
 			err = s.commit(b)
 		}
+		if err != nil {
+			s.told.Store(true)
+		}
 		if err == nil && b.ended && !b.pages {
 			// Before the batch is done: so those who write faster than the drive
 			// wait for it, and two epochs are in memory at most.
@@ -150,6 +153,15 @@ func (s *store) failed() error {
 		return *p
 	}
 	return nil
+}
+
+// refused is failed for what a caller is told.
+func (s *store) refused() error {
+	err := s.failed()
+	if err != nil {
+		s.told.Store(true)
+	}
+	return err
 }
 
 // fail notes that what stands in the file is not known any more.

@@ -200,7 +200,7 @@ func (m *meta) validate() error {
 	}
 	first := firstPage(m.pageSize)
 	switch {
-	case m.txid.Stamp() == 0 || m.durable > m.txid:
+	case m.txid.Stamp() == 0 || m.durable > m.txid && m.logs[0].count == 0:
 		return tx.Corrupt(0, "meta has txid %d, durable through %d", m.txid, m.durable)
 	case m.hwm < first:
 		return tx.Corrupt(0, "meta has high-water mark %d", m.hwm)

@@ -97,6 +97,10 @@ func (r *recovered) readLog(f file) (err error) {
 	if r.log, err = readLog(f, r.meta); err != nil {
 		return err
 	}
+	if r.log.last < r.meta.durable {
+		return tx.Corrupt(r.meta.logs[0].first, "log ends at transaction %d, and %d was durable",
+			r.log.last, r.meta.durable)
+	}
 	r.seen = max(r.seen, r.log.last)
 	return nil
 }

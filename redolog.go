@@ -213,11 +213,18 @@ func (s *store) withoutLog(n int) {
 	s.mu.noLog += n
 }
 
+// unsyncedPart is which part of Options.CheckpointBytes counts with NoSync.
+const unsyncedPart = 16
+
 // full reports whether the epoch should end: its part of the log is nearly used up, or
 // its pages take as much memory as they may. The caller holds mu.
 func (s *store) full(e *epoch) bool {
+	limit := int64(s.opts.CheckpointBytes)
+	if !e.sync {
+		limit /= unsyncedPart
+	}
 	size := s.logSize(e)
-	return e.logUsed > size-size/8 || int64(e.pages)<<s.shift >= int64(s.opts.CheckpointBytes)
+	return e.logUsed > size-size/8 || int64(e.pages)<<s.shift >= limit
 }
 
 // takeLogs takes extents for the log: both, when page mode has cost so much more than

@@ -41,6 +41,7 @@ type store struct {
 
 	published atomic.Pointer[tx.Snapshot] // nil once Close was called
 	broken    atomic.Pointer[error]       // set by the first write that failed
+	told      atomic.Bool                 // some caller has got that error
 	slots     slotTable
 	idle      chan struct{} // tells Close that a reader has ended
 	maps      mappings
@@ -239,6 +240,8 @@ func (s *store) close() error {
 	var err error
 	if !s.opts.ReadOnly && s.failed() == nil {
 		err = s.finalState()
+	} else if !s.told.Load() {
+		err = s.failed()
 	}
 	err = errors.Join(err, s.unmapAll())
 	if err == nil && s.written.Load() && s.failed() == nil {

@@ -83,7 +83,7 @@ func (s *store) beginWrite(ctx context.Context) (*tx.Tx, error) {
 		return nil, ErrDatabaseNotOpen
 	default:
 	}
-	if err := s.failed(); err != nil {
+	if err := s.refused(); err != nil {
 		<-s.writer
 		return nil, err
 	}
@@ -295,7 +295,7 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 		w.keep(snap)
 		return nil
 	}
-	if err := w.s.failed(); err != nil {
+	if err := w.s.refused(); err != nil {
 		w.Rollback()
 		return err
 	}
