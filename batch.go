@@ -220,6 +220,7 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 			b.replaced = append(b.replaced, p)
 		}
 	}
+	e.spilled = e.spilled || w.spilled
 	e.take(s, r)
 	w.account(e, unused)
 

@@ -389,13 +389,8 @@ func (s *store) release(w *write) {
 // mark notes in the tables of the newest mapping that the pages are good.
 func (s *store) mark(w *write) {
 	m := s.newestMapping()
-	to := tx.Snapshot{Nodes: m.nodes, Extents: m.extents}
+	to := tx.Snapshot{Nodes: m.nodes, Extents: m.extents, Shift: s.shift}
 	for _, p := range w.pages {
-		switch p.Kind {
-		case tx.KindNode:
-			to.MarkNode(p.Ref())
-		case tx.KindExtent:
-			to.MarkExtent(p.Ref(), uint32(len(p.Buf)>>s.shift))
-		}
+		to.Mark(p)
 	}
 }

@@ -114,6 +114,12 @@ func (s *store) syncSoon(n int64) error {
 func (s *store) commitPages(b *batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	durable := b.sync || b.lazy
+	if b.epoch.spilled && durable { // the manifest does not name what was spilled
+		if err := s.sync(); err != nil {
+			return err
+		}
+	}
 	w, err := s.compose(b.epoch)
 	if err != nil {
 		return s.fail(err)
@@ -121,7 +127,7 @@ func (s *store) commitPages(b *batch) error {
 	if err := s.write(w); err != nil {
 		return s.fail(err)
 	}
-	if b.sync || b.lazy {
+	if durable {
 		if err := s.sync(); err != nil {
 			return err
 		}

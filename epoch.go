@@ -29,6 +29,7 @@ type epoch struct {
 	first    tx.TxID // of its transactions, 0 = there is none yet
 	state    tx.Snapshot
 	pages    int  // in memory, for the checkpoint
+	spilled  bool // some pages are in the file already
 	sync     bool // some transaction in it was to be durable
 	changes  []change
 	freed    []freedExtent

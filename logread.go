@@ -167,5 +167,5 @@ func (w *writer) keep(snap *tx.Snapshot) {
 	s.replayed = true
 	w.end()
 	s.publish(&head)
-	s.unpin(w.pin)
+	w.unpin()
 }

@@ -47,7 +47,7 @@ type writer struct {
 	txid  tx.TxID
 	base  tx.TxID
 	under *batch       // the batch that the base stands in, nil if it is durable
-	pin   *mapping     // what slices of the transaction may lead into
+	pins  []*mapping   // what slices of the transaction may lead into
 	snap  *tx.Snapshot // the transaction's own state
 
 	runs      []run
@@ -60,6 +60,7 @@ type writer struct {
 	dropped   [][]byte   // buffers that they have no more
 	replaced  []*tx.Page // pages of others in memory that are not in its state
 	long      int64      // bytes of long values that it has allocated
+	spilled   bool       // some of its pages are in the file already
 	left      bool       // the slot is given up
 	ended     bool
 }
@@ -98,7 +99,7 @@ func (s *store) startWriter() *tx.Tx {
 	m := s.pinNewest()
 	snap, under := s.baseState()
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
-	w := &writer{s: s, base: snap.TxID, under: under, pin: m, current: -1}
+	w := &writer{s: s, base: snap.TxID, under: under, pins: []*mapping{m}, current: -1}
 	w.txid = max(snap.TxID, s.seen).Next()
 	snap.Epoch = s.epochOf(w.txid)
 	s.slots.writer.txid.Store(uint64(w.base))
@@ -222,9 +223,11 @@ func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 }
 
 // Renew implements tx.Pager.
-func (w *writer) Renew(old *tx.Page) *tx.Page {
-	w.replaced = append(w.replaced, old)
-	p := &tx.Page{Buf: w.s.buffers.get(), ID: old.ID, Stamp: old.Stamp, Kind: old.Kind}
+func (w *writer) Renew(ref tx.Ref, old *tx.Page) *tx.Page {
+	if old != nil {
+		w.replaced = append(w.replaced, old)
+	}
+	p := &tx.Page{Buf: w.s.buffers.get(), ID: ref.ID, Stamp: ref.Stamp, Kind: tx.KindNode}
 	w.pages = append(w.pages, p)
 	return p
 }
@@ -248,12 +251,23 @@ func (w *writer) Rollback() {
 	if w.ended {
 		return
 	}
+	if w.spilled {
+		w.s.seen = max(w.s.seen, w.txid) // its stamp stands in pages of the file
+	}
 	for _, r := range w.runs {
 		w.s.free.give(r.extent)
 	}
 	w.dead = w.pages
-	w.s.unpin(w.pin)
+	w.unpin()
 	w.end()
+}
+
+// unpin lets go of the mappings. Nobody looks at the transaction's slices any more.
+func (w *writer) unpin() {
+	for _, m := range w.pins {
+		w.s.unpin(m)
+	}
+	w.pins = nil
 }
 
 // leave gives up the slot. It comes before the batch can be published: else the
@@ -313,7 +327,7 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 	}
 	w.end()
 	<-b.done
-	w.s.unpin(w.pin)
+	w.unpin()
 	if b.err != nil {
 		return b.err
 	}

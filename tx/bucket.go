@@ -91,7 +91,7 @@ func (b *Bucket) Get(key []byte) (value []byte) {
 		return nil
 	}
 	kind, v := n.value(i)
-	if kind == valueInline && p == nil {
+	if kind == valueInline && p == nil && t.writing == nil {
 		return v
 	}
 	value, err = t.valueOf(n, p, kind, v)
@@ -105,16 +105,24 @@ func (t *Tx) valueOf(n node, p *Page, kind int, v []byte) ([]byte, error) {
 	case valueBucket:
 		return nil, nil
 	case valueExtent:
-		return t.snap.extent(decodeLong(v))
+		return t.long(decodeLong(v))
 	}
-	if t.writing == nil || !t.owns(p) {
+	if t.writing == nil {
 		return v, nil
 	}
-	if n.fixed() {
+	if t.owns(p) && n.fixed() {
 		return t.copies.copy(v), nil // records of a fixed leaf move
 	}
-	p.lent = true
+	t.handOut(p)
 	return v, nil
+}
+
+// long returns the bytes of a long key or value, to be handed out.
+func (t *Tx) long(r longRef) ([]byte, error) {
+	if t.writing != nil {
+		t.handOut(t.own.Overlay.Get(r.ID))
+	}
+	return t.snap.extent(r)
 }
 
 // checkKey returns the error for a key that cannot be stored.
@@ -144,6 +152,9 @@ func (b *Bucket) Put(key, value []byte) (err error) {
 	t := b.tx
 	if !t.managed {
 		defer t.guardErr(armFaults(), &err)
+	}
+	if err := t.makeRoom(); err != nil {
+		return err
 	}
 	found, err := b.findPath(key)
 	if err != nil {
@@ -209,6 +220,9 @@ func (b *Bucket) deleteKey(key []byte) (found bool, err error) {
 	t := b.tx
 	if !t.managed {
 		defer t.guardErr(armFaults(), &err)
+	}
+	if err := t.makeRoom(); err != nil {
+		return false, err
 	}
 	found, err = b.findPath(key)
 	if err != nil {

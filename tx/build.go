@@ -143,7 +143,10 @@ func (n node) buildLeaf(items []item) {
 		return
 	}
 	p := leafPrefix(items)
-	_, layout := leafLayout(items, p)
+	size, layout := leafLayout(items, p)
+	if layout == flagWhole && size > len(n) {
+		layout = 0 // a range was deleted: what is left has more in common
+	}
 	n[0] = layout
 	n.setPrefix(items[0].key[:p])
 	h := n.heads()

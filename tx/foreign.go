@@ -16,7 +16,7 @@ package tx
 // foreign returns an error if a reference of n, at ref, breaks F1. Pages in memory
 // were made of references that passed.
 func (t *Tx) foreign(n node, p *Page, ref Ref) error {
-	if p != nil {
+	if p != nil || t.spilledPage(ref) {
 		return nil
 	}
 	return n.youngRefs(t.own.Written.Stamp(), func(to Ref, kind Kind) error {
@@ -29,17 +29,21 @@ func (t *Tx) foreignRef(to Ref, kind Kind, from PageID) error {
 	if to.ID == 0 || !younger(to.Stamp, t.own.Written.Stamp()) {
 		return nil
 	}
-	if t.own.Overlay.Get(to.ID) == nil {
+	if t.own.Overlay.Get(to.ID) == nil && to.Stamp != t.stamp {
 		_, err := t.snap.Source.Verify(t.snap, to, kind)
 		return err
 	}
 	return Corrupt(from, "refers to page %d, which was not written yet", to.ID)
 }
 
-// foreignKid does the same for the root of kid, whose record stands in a node with
+// foreignKid does the same for the root of kid, whose record stands in node n with
 // page p.
-func (t *Tx) foreignKid(kid *Bucket, p *Page) error {
-	if p != nil {
+func (t *Tx) foreignKid(kid *Bucket, n node, p *Page) error {
+	if p != nil || kid.header.Root.ID == 0 {
+		return nil
+	}
+	at := PageID((cap(t.own.Data) - cap(n)) >> t.own.Shift)
+	if t.spilledPage(Ref{at, t.stamp}) {
 		return nil
 	}
 	return t.foreignRef(kid.header.Root, KindNode, kid.header.Root.ID)
@@ -47,9 +51,9 @@ func (t *Tx) foreignKid(kid *Bucket, p *Page) error {
 
 // inMemory returns an error if the leaf at the end of the path, which is in memory,
 // breaks F2.
-func inMemory(path []frame) error {
+func (t *Tx) inMemory(path []frame) error {
 	for i := range path {
-		if f := &path[i]; f.page == nil {
+		if f := &path[i]; f.page == nil && !t.spilledPage(f.ref) {
 			return Corrupt(f.ref.ID, "refers to page %d, which was not written yet",
 				path[i+1].ref.ID)
 		}

@@ -404,7 +404,7 @@ func (r *modelRun) finish() {
 	r.tx = r.store.read()
 	r.now = r.model.clone()
 	r.compare(&r.tx.root, r.model, true)
-	if f := r.store.follower; !r.store.dropped {
+	if f := r.store.follower; f != nil && !r.store.dropped {
 		if err := sameContents(&r.tx.root, &f.read().root); err != nil {
 			r.fatalf("replayed: %v", err)
 		}
@@ -438,7 +438,11 @@ func TestModel(t *testing.T) {
 			}
 			r.store.resident = i%2 == 1
 			r.store.everyEpoch = uint64(i / 2 % 4)
-			r.store.follower = newMemStore(t, shift)
+			if i%3 == 2 {
+				r.store.spillLimit = 100 << shift
+			} else {
+				r.store.follower = newMemStore(t, shift)
+			}
 			r.span = 1 + r.IntN(2000)
 			r.tx = r.store.begin()
 			for range steps {

@@ -55,12 +55,12 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
 	if t.writing != nil {
-		if err := t.foreignKid(kid, p); err != nil {
+		if err := t.foreignKid(kid, n, p); err != nil {
 			t.fail(err)
 			return nil
 		}
-		if t.owns(p) && from < to {
-			p.lent = true // the record may move, its leaf may not
+		if from < to {
+			t.handOut(p) // the record may move, its leaf may not
 		}
 		b.adopt(kid, bytes.Clone(name))
 	}

@@ -182,6 +182,16 @@ func (s *Snapshot) MarkExtent(ref Ref, count uint32) {
 	}
 }
 
+// Mark does so for a page that has just been written to its place.
+func (s *Snapshot) Mark(p *Page) {
+	switch p.Kind {
+	case KindNode:
+		s.MarkNode(p.Ref())
+	case KindExtent:
+		s.MarkExtent(p.Ref(), uint32(len(p.Buf)>>s.Shift))
+	}
+}
+
 // Source verifies pages of a snapshot on their first touch.
 type Source interface {
 	// Verify checks the frame of the extent that ref names in s.Data: bounds
@@ -208,10 +218,18 @@ type Pager interface {
 	// is kept as it is until the transaction ends.
 	Free(ref Ref, count uint32, page *Page)
 
-	// Renew returns a page of this transaction under the id of a resident one,
-	// which it replaces, with a buffer of its own. The old one stays as it is until
-	// no snapshot needs it.
-	Renew(old *Page) *Page
+	// Renew returns a page of this transaction under the id of ref, with a buffer of
+	// its own: for a resident page, which it replaces, and which stays as it is
+	// until no snapshot needs it; or, if old is nil, for one that was spilled.
+	Renew(ref Ref, old *Page) *Page
+
+	// SpillLimit returns how many bytes of pages the transaction may have in memory,
+	// 0 for any number.
+	SpillLimit() int64
+
+	// Spill writes pages of this transaction, in ascending order, to their places,
+	// and makes s read them there. Their buffers are gone afterwards.
+	Spill(s *Snapshot, pages []*Page) error
 
 	// Scratch returns a buffer of one page, whose contents are not defined, to be
 	// that of a page of this transaction. Recycle gives back the one that it has

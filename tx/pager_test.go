@@ -25,6 +25,7 @@ type memStore struct {
 	everyEpoch uint64
 	follower   *memStore // replays the operations of every transaction
 	dropped    bool      // some transaction had too many operations for that
+	spillLimit int64     // bytes that a transaction may have in memory
 	allocMax   int       // allocations that succeed before Alloc fails; 0 = all
 	hostile    bool      // the pages lead to one another in ways that free them twice
 }
@@ -123,6 +124,8 @@ type memPager struct {
 	own   map[PageID]uint32
 	freed []PageID
 	count int
+
+	spilled []PageID
 }
 
 func (p *memPager) TxID() TxID { return p.id }
@@ -144,7 +147,13 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 	return &Page{Buf: buf, ID: id, Stamp: p.id.Stamp(), Kind: kind}, nil
 }
 
-func (p *memPager) Renew(page *Page) *Page {
+func (p *memPager) Renew(ref Ref, page *Page) *Page {
+	if page == nil {
+		if _, ok := p.own[ref.ID]; !ok || ref.Stamp != p.id.Stamp() {
+			p.store.t.Errorf("page %v was not spilled", ref)
+		}
+		return &Page{Buf: p.Scratch(), ID: ref.ID, Stamp: ref.Stamp, Kind: KindNode}
+	}
 	if page.Owner == p.id || page.Epoch != p.store.state.Epoch {
 		p.store.t.Errorf("page %v of epoch %d is replaced by transaction %d of epoch %d",
 			page.Ref(), page.Epoch, p.id, p.store.state.Epoch)
@@ -154,7 +163,7 @@ func (p *memPager) Renew(page *Page) *Page {
 
 func (p *memPager) Free(ref Ref, count uint32, page *Page) {
 	if c, ok := p.own[ref.ID]; ok {
-		if c != count || page == nil {
+		if c != count || page == nil && !slices.Contains(p.spilled, ref.ID) {
 			p.store.t.Errorf("free of own extent %v: %d pages, want %d", ref, count, c)
 		}
 		delete(p.own, ref.ID)
@@ -177,6 +186,47 @@ func (p *memPager) Recycle(buf []byte) {
 }
 
 func (p *memPager) Drop([]byte) {}
+
+func (p *memPager) SpillLimit() int64 { return p.store.spillLimit }
+
+// Spill writes into a new image: what was handed out of the old one must not be seen
+// to change by chance only.
+func (p *memPager) Spill(sn *Snapshot, pages []*Page) error {
+	s := p.store
+	data := make([]byte, max(int(s.next)<<sn.Shift, len(sn.Data)))
+	copy(data, sn.Data)
+	nodes, extents := sn.Nodes, sn.Extents
+	sn.Nodes = make([]atomic.Uint32, s.next)
+	sn.Extents = make([]atomic.Uint64, s.next)
+	for i := range nodes {
+		sn.Nodes[i].Store(nodes[i].Load())
+		sn.Extents[i].Store(extents[i].Load())
+	}
+	sn.Data, sn.HWM = data, s.next
+	for _, page := range pages {
+		count := uint32(len(page.Buf) >> sn.Shift)
+		if page.Stamp != p.id.Stamp() || p.own[page.ID] != count {
+			s.t.Errorf("page %v of %d pages is spilled", page.Ref(), count)
+		}
+		s.frame(data, page)
+		if page.Kind == KindNode {
+			sn.MarkNode(page.Ref())
+		} else {
+			sn.MarkExtent(page.Ref(), count)
+		}
+		p.spilled = append(p.spilled, page.ID)
+	}
+	return nil
+}
+
+// frame writes a page into an image.
+func (s *memStore) frame(data []byte, page *Page) {
+	binary.LittleEndian.PutUint32(page.Buf, uint32(page.ID))
+	setU32(page.Buf[4:], page.Stamp)
+	setU32(page.Buf[8:], uint32(len(page.Buf)>>s.state.Shift))
+	page.Buf[12] = byte(page.Kind)
+	copy(data[int(page.ID)<<s.state.Shift:], page.Buf)
+}
 
 func (p *memPager) Rollback() {}
 
@@ -207,16 +257,12 @@ func (p *memPager) Commit(sn *Snapshot, changed bool, ops []byte) error {
 	if s.everyEpoch > 0 && uint64(p.id)%s.everyEpoch == 0 {
 		state.Epoch++
 	}
-	if !s.resident {
+	if !s.resident || len(p.spilled) > 0 {
 		data := make([]byte, int(s.next)<<s.state.Shift)
-		copy(data, s.state.Data)
+		copy(data, sn.Data)
 		for id := range s.used {
 			if page := sn.Overlay.Get(id); page != nil {
-				binary.LittleEndian.PutUint32(page.Buf, uint32(id))
-				setU32(page.Buf[4:], page.Stamp)
-				setU32(page.Buf[8:], s.used[id])
-				page.Buf[12] = byte(page.Kind)
-				copy(data[int(id)<<s.state.Shift:], page.Buf)
+				s.frame(data, page)
 			}
 		}
 		state.Data, state.Overlay = data, Overlay{}

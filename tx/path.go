@@ -364,7 +364,7 @@ func (c *Cursor) assemble(n node, s *step) (key, value []byte) {
 	end := at + int(cell>>16)&lengthMask
 	value = n[at:end:end]
 	c.arrive(uint8(cell >> (16 + kindShift)))
-	if c.kind == valueInline && s.page == nil {
+	if c.kind == valueInline && s.page == nil && c.bucket.tx.writing == nil {
 		return key[:len(key):len(key)], value
 	}
 	return c.withValue(n, s, key[:len(key):len(key)], value)
@@ -387,7 +387,7 @@ func (c *Cursor) copyKey(n node, s *step) (key, value []byte) {
 	n.putKey(key, &e)
 	c.arrive(uint8(e.kind))
 	value = n[e.from:e.to:e.to]
-	if e.kind == valueInline && s.page == nil {
+	if e.kind == valueInline && s.page == nil && c.bucket.tx.writing == nil {
 		return key, value
 	}
 	return c.withValue(n, s, key, value)
@@ -397,7 +397,7 @@ func (c *Cursor) copyKey(n node, s *step) (key, value []byte) {
 func (c *Cursor) currentLong(n node, s *step) (key, value []byte) {
 	t := c.bucket.tx
 	r, _ := n.longKey(s.idx)
-	key, err := t.snap.extent(r)
+	key, err := t.long(r)
 	if err != nil {
 		t.fail(err)
 		c.state, c.direct = cursorUnset, false

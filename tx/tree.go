@@ -161,6 +161,7 @@ func (t *Tx) newNode() (*Page, error) {
 // transaction's own.
 func (t *Tx) hold(p *Page) {
 	p.Owner, p.Epoch = t.own.TxID, t.own.Epoch
+	t.spilled.dirty += int64(len(p.Buf))
 	t.born = append(t.born, p)
 	t.own.Overlay.Set(p, uint64(t.own.TxID))
 }
@@ -174,6 +175,7 @@ func (t *Tx) newExtent(data []byte) (longRef, error) {
 	}
 	clear(p.Buf[HeaderSize+copy(p.Body(), data):])
 	p.Owner, p.Epoch = t.own.TxID, t.own.Epoch
+	t.spilled.dirty += int64(len(p.Buf))
 	t.own.Overlay.Set(p, uint64(t.own.TxID))
 	t.stats.IncPageCount(int64(count))
 	t.stats.IncPageAlloc(int64(len(p.Buf)))
@@ -229,7 +231,7 @@ func (b *Bucket) ownLeaf() error {
 	if !t.stays(f.page) {
 		return b.ownPath()
 	}
-	if err := inMemory(t.path); err != nil {
+	if err := t.inMemory(t.path); err != nil {
 		return err
 	}
 	b.version++
@@ -242,7 +244,7 @@ func (t *Tx) ownFrame(f *frame) error {
 	switch {
 	case t.owns(f.page):
 		return nil
-	case t.stays(f.page):
+	case t.stays(f.page), f.page == nil && !t.spilled.handed && t.spilledPage(f.ref):
 		t.renew(f)
 		return nil
 	}
@@ -260,10 +262,10 @@ func (t *Tx) ownFrame(f *frame) error {
 	return nil
 }
 
-// renew replaces the resident page of f by a copy of its own under the same id.
+// renew replaces the resident or spilled page of f by a copy under the same id.
 func (t *Tx) renew(f *frame) {
-	p := t.pager.Renew(f.page)
-	p.tidy = f.page.tidy
+	p := t.pager.Renew(f.ref, f.page)
+	p.tidy = f.page == nil || f.page.tidy
 	copy(p.Body(), f.node)
 	t.hold(p)
 	f.node, f.page = p.Body(), p

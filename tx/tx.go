@@ -77,6 +77,8 @@ type writing struct {
 	links  []link
 	copies arena // values copied out of fixed leaves
 	ops    opList
+
+	spilled spilled
 }
 
 // NewReader returns a read-only transaction on s, which calls end when it ends.
@@ -94,6 +96,7 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
 	t.root.edit = new(bucketEdit)
 	t.ops.buf, t.ops.limit = p.Log()
+	t.spilled.limit = p.SpillLimit()
 	return t
 }
 

@@ -1,0 +1,124 @@
+package mapleaf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// A transaction that takes more memory than it may writes pages early. It sees itself
+// as always, what it has handed out stays, and commit and rollback are whole.
+func TestSpill(t *testing.T) {
+	for _, commit := range []bool{true, false} {
+		db := mustOpen(t, tempPath(t), &Options{CheckpointBytes: 256 << 10})
+		r := testRand(t, 95)
+		m := model{}.mustUpdate(t, db, r, 100)
+		w, err := db.Begin(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := w.Bucket(testBucket)
+		next := m
+		type lent struct{ got, want []byte }
+		var out []lent
+		for range 60 {
+			if next, err = next.change(b, r, 200); err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range next {
+				got := b.Get([]byte(k))
+				out = append(out, lent{got, []byte(v)})
+				break
+			}
+		}
+		if err := next.compareTx(w); err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range out {
+			if !bytes.Equal(l.got, l.want) {
+				t.Fatalf("bytes that were handed out changed (%d of %d)", i, len(out))
+			}
+		}
+		if w.Stats().Spill == 0 {
+			t.Fatal("nothing was spilled")
+		}
+		if err := m.compare(db); err != nil {
+			t.Fatalf("a reader beside it: %v", err)
+		}
+		if commit {
+			m = next
+			err = w.Commit()
+		} else {
+			err = w.Rollback()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.compare(db); err != nil {
+			t.Fatal(err)
+		}
+		mustCheck(t, db)
+		m = m.mustUpdate(t, db, r, 50)
+		path := db.Path()
+		mustClose(t, db)
+		db = mustOpen(t, path, nil)
+		if err := m.compare(db); err != nil {
+			t.Fatal(err)
+		}
+		mustCheck(t, db)
+	}
+}
+
+// A spilled transaction is as atomic as any other, whatever a crash leaves.
+func TestSpillCrashStates(t *testing.T) {
+	r := testRand(t, 96)
+	o := Options{CheckpointBytes: 64 << 10}
+	h := recordHistory(t, r, 3, o)
+	path := tempPath(t)
+	for at := 0; at <= len(h.ops); at++ {
+		for name, keep := range survivors(r) {
+			img := crashImage(h.base, h.ops, at, keep)
+			if err := h.reopen(path, img, acknowledged(h.ops, at), o, r); err != nil {
+				t.Fatalf("crash before op %d of %d, %s survive: %v", at, len(h.ops), name, err)
+			}
+		}
+	}
+}
+
+// Memory stays bounded however large a transaction is.
+func TestSpillMemory(t *testing.T) {
+	const limit, puts = 4 << 20, 200_000
+	db := mustOpen(t, tempPath(t), &Options{CheckpointBytes: limit, wrapFile: wrapLazy})
+	r := rand.New(rand.NewPCG(*seedFlag, 97))
+	err := db.Update(func(tx *Tx) error {
+		b, err := tx.CreateBucket(testBucket)
+		if err != nil {
+			return err
+		}
+		for i := range puts {
+			k := binary.BigEndian.AppendUint64(nil, r.Uint64())
+			if err := b.Put(k, make([]byte, 100)); err != nil {
+				return fmt.Errorf("put %d: %w", i, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(db.store.buffers.slabs) * slabBytes; n > 2*limit {
+		t.Errorf("buffers take %d bytes, the limit is %d", n, limit)
+	}
+	mustCheck(t, db)
+	err = db.View(func(tx *Tx) error {
+		if n := tx.Bucket(testBucket).Count(); n != puts {
+			return fmt.Errorf("%d records", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
