@@ -14,7 +14,7 @@ const (
 	branchAhead = 640  // of a branch: its header and most heads
 	headAhead   = 192  // of a leaf: its header, its heads and most offsets
 	cellsAhead  = 768  // of its cells, around the one that is probably sought
-	walkAhead   = 4096 // of a leaf that a scan comes to next
+	walkAhead   = 4096 // of a leaf that a scan comes to next, or a change copies
 )
 
 // usualFill is how full of cells most leaves are, per cent.
@@ -73,6 +73,14 @@ func (n node) guessCell(i int, key []byte, size int) (at int, ok bool) {
 	used := min(int(own*5*usualFill/100*uint64(size)/max(1, near)), size)
 	at = size - used + int(uint64(head-low)*uint64(used)/uint64(high-low)) - cellsAhead/2
 	return max(0, min(at, size-cellsAhead)), true
+}
+
+// copyAhead asks for all of a node in the mapping that is about to be changed, and to
+// be copied for that.
+func (n node) copyAhead() {
+	if canPrefetch {
+		prefetch(&n[0], min(walkAhead, len(n)))
+	}
 }
 
 // scanAhead asks for the leaves that a scan comes to after the one that it has just

@@ -76,6 +76,9 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if p == nil {
+			n.copyAhead()
+		}
 		f := frame{node: n, page: p, ref: ref}
 		if !n.branch() {
 			f.idx, found, err = t.snap.findLeaf(n, key)
