@@ -135,6 +135,11 @@ type Info struct {
 // whole) Mapleaf database, ErrVersionMismatch, and *CorruptError where the
 // newest state is damaged. If the last process did not close the file
 // properly, Open first makes sure that its newest state is durable.
+//
+// Open reads next to nothing of a file that was closed properly: pages are verified
+// when they are first touched, and the free space when the first read-write
+// transaction begins. If that is damaged, the database can be read, and
+// beginning to write returns the *CorruptError.
 func Open(path string, mode fs.FileMode, options *Options) (*DB, error) {
 	return OpenContext(context.Background(), path, mode, options)
 }
@@ -155,7 +160,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 		NoFreelistSync:  o.NoFreelistSync,
 		FreelistType:    o.FreelistType,
 		NoGrowSync:      o.NoGrowSync,
-		PreLoadFreelist: o.PreLoadFreelist || !o.ReadOnly,
+		PreLoadFreelist: o.PreLoadFreelist,
 		MmapFlags:       o.MmapFlags,
 		MaxBatchSize:    DefaultMaxBatchSize,
 		MaxBatchDelay:   DefaultMaxBatchDelay,

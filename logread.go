@@ -133,9 +133,6 @@ func (s *store) replay(tail *logTail) error {
 		defer s.writing.Unlock()
 		return s.endLog()
 	}
-	if err := s.loadFree(); err != nil {
-		return err
-	}
 	t, err := s.beginWrite(context.Background())
 	if err != nil {
 		return err

@@ -73,8 +73,8 @@ type Options struct {
 	// changes that it made to the free space.
 	NoFreelistSync bool
 
-	// PreLoadFreelist makes a read-only Open read the free space at once
-	// instead of when Check, Stats or Page ask for it.
+	// PreLoadFreelist makes Open read the free space at once instead of when the
+	// first read-write transaction begins, or Check, Stats or Page ask for it.
 	PreLoadFreelist bool
 
 	// FreelistType is accepted and has no effect.

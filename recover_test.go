@@ -541,7 +541,7 @@ func TestUncreate(t *testing.T) {
 }
 
 // Damage in the chain keeps nobody from reading.
-func TestDamagedChainReadOnly(t *testing.T) {
+func TestDamagedChainIsReadable(t *testing.T) {
 	path := tempPath(t)
 	db := mustOpen(t, path, nil)
 	m := model{}.mustUpdate(t, db, testRand(t, 66), 50)
@@ -550,18 +550,37 @@ func TestDamagedChainReadOnly(t *testing.T) {
 	link := readMeta(t, path, 0).chain.ID
 	spoil(t, path, int64(link)*DefaultPageSize+headerSize+2)
 	var damage *CorruptError
-	if _, err := Open(path, 0o600, nil); !errors.As(err, &damage) || damage.Page != link {
+	if _, err := Open(path, 0o600, &Options{PreLoadFreelist: true}); !errors.As(err, &damage) ||
+		damage.Page != link {
 		t.Errorf("open: %v", err)
 	}
-	db, err := Open(path, 0o600, &Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := m.compare(db); err != nil {
-		t.Error(err)
-	}
-	if err := checkErrors(db); !errors.As(err, &damage) || damage.Page != link {
-		t.Errorf("check: %v", err)
+	for _, readOnly := range []bool{true, false} {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(path, 0o600, &Options{ReadOnly: readOnly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.compare(db); err != nil {
+			t.Error(err)
+		}
+		if !readOnly {
+			for range 2 {
+				err := db.Update(func(*Tx) error { return nil })
+				if !errors.As(err, &damage) || damage.Page != link {
+					t.Errorf("update: %v", err)
+				}
+			}
+		}
+		if err := checkErrors(db); !errors.As(err, &damage) || damage.Page != link {
+			t.Errorf("check: %v", err)
+		}
+		mustClose(t, db)
+		after, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(after, before) {
+			t.Error("a database that cannot be written to was written to", err)
+		}
 	}
 }

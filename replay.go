@@ -1,6 +1,7 @@
 package mapleaf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -96,13 +97,28 @@ func (c *chain) checkOwn(m *meta) error {
 }
 
 // fill gives the free space everything that the ledger holds. Nobody else has
-// the file open, so what was freed is free.
+// the file open, so what was freed is free. Both orders are built in one pass.
 func (f *freelist) fill(c *chain) {
 	f.reset(tx.PageID(c.hwm))
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var all []extent
 	c.tree.Ascend(func(r record) bool {
-		f.put(r.extent)
+		if n := len(all); n > 0 && all[n-1].end() == uint64(r.first) {
+			all[n-1].count += r.count
+		} else {
+			all = append(all, r.extent)
+		}
 		return true
 	})
+	for _, e := range all {
+		f.mu.byStart.ReplaceOrInsert(e)
+		f.mu.pages += uint64(e.count)
+	}
+	slices.SortFunc(all, func(a, b extent) int {
+		return cmp.Or(cmp.Compare(a.count, b.count), cmp.Compare(a.first, b.first))
+	})
+	for _, e := range all {
+		f.mu.byCount.ReplaceOrInsert(e)
+	}
 }

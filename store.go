@@ -56,7 +56,7 @@ type store struct {
 		timed atomic.Bool // a sync is on its way
 	}
 
-	loading struct { // of the free space of a read-only database
+	loading struct { // of the free space and the chain
 		sync.Once
 		err error
 	}
@@ -164,21 +164,21 @@ func (s *store) recover() (*logTail, error) {
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
 	s.unclean = !r.meta.closed
-	if s.opts.ReadOnly {
-		if s.opts.PreLoadFreelist {
-			return r.log, s.loadFree()
-		}
-		return r.log, nil
-	}
-	if (s.unclean || r.seen != r.meta.txid) && !s.opts.trustManifest {
+	dirty := !s.opts.ReadOnly && (s.unclean || r.seen != r.meta.txid)
+	if dirty && !s.opts.trustManifest {
 		if err := r.rewrite(s.file); err != nil {
 			return nil, fmt.Errorf("mapleaf: recover: %w", err)
 		}
 	}
-	return r.log, s.loadFree()
+	if dirty || s.opts.PreLoadFreelist {
+		return r.log, s.loadFree()
+	}
+	return r.log, nil
 }
 
-// loadFree reads the free space, once.
+// loadFree reads the free space, once: before the first write transaction, since
+// a database that is only read does without. Nobody writes before that, so the
+// newest meta is the one that was opened.
 func (s *store) loadFree() error {
 	s.loading.Do(func() {
 		c, err := loadChain(s.file, s.meta)
@@ -301,6 +301,9 @@ func (s *store) endLog() error {
 	s.mu.Unlock()
 	if e.first == 0 && !logging {
 		return nil
+	}
+	if err := s.loadFree(); err != nil {
+		return err
 	}
 	e.endLog = logging
 	if e.first == 0 {

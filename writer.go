@@ -84,7 +84,11 @@ func (s *store) beginWrite(ctx context.Context) (*tx.Tx, error) {
 		return nil, ErrDatabaseNotOpen
 	default:
 	}
-	if err := s.refused(); err != nil {
+	err := s.refused()
+	if err == nil {
+		err = s.loadFree()
+	}
+	if err != nil {
 		<-s.writer
 		return nil, err
 	}

@@ -146,8 +146,16 @@ func (l keyList) slice(i, j int) keyList {
 
 // list returns count keys; index(j) says which.
 func (s keySet) list(count int, index func(j int) uint64) keyList {
-	l := keyList{ends: make([]uint64, 0, count)}
-	l.data = make([]byte, 0, count*len(s.appendKey(nil, 0)))
+	return s.refill(keyList{}, count, index)
+}
+
+// refill is list in the memory of a list that nobody needs any more.
+func (s keySet) refill(l keyList, count int, index func(j int) uint64) keyList {
+	if cap(l.ends) < count {
+		l.ends = make([]uint64, 0, count)
+		l.data = make([]byte, 0, count*len(s.appendKey(nil, 0)))
+	}
+	l.data, l.ends, l.from = l.data[:0], l.ends[:0], 0
 	for j := range count {
 		l.data = s.appendKey(l.data, index(j))
 		l.ends = append(l.ends, uint64(len(l.data)))
@@ -177,8 +185,13 @@ func (s keySet) shuffled(count int) keyList {
 // picks returns count keys drawn at random, with repetition, from those with
 // indexes in [from, from+span). stream keeps the draws of several users apart.
 func (s keySet) picks(count int, from, span, stream uint64) keyList {
+	return s.repick(keyList{}, count, from, span, stream)
+}
+
+// repick is picks in the memory of a list that nobody needs any more.
+func (s keySet) repick(l keyList, count int, from, span, stream uint64) keyList {
 	r := rand.New(rand.NewPCG(s.seed, stream+1))
-	return s.list(count, func(int) uint64 { return from + r.Uint64N(span) })
+	return s.refill(l, count, func(int) uint64 { return from + r.Uint64N(span) })
 }
 
 // permutation returns the numbers below count in an order that follows from

@@ -140,13 +140,15 @@ func (l *goLoops) miss(keys keyList) error {
 func (l *goLoops) scan(reverse bool) (scanSum, error) {
 	var sum scanSum
 	err := l.walk(reverse, func(c cursor) error {
-		var last [256]byte
-		n := 0
+		var last lastKey
+		want := 1
+		if reverse {
+			want = -1
+		}
 		for key, value := c.first(); key != nil; key, value = c.next() {
-			if n > 0 && (bytes.Compare(key, last[:n]) > 0) == reverse {
-				return fmt.Errorf("%w: key %x after %x", errWrongValue, key, last[:n])
+			if order := last.replace(key); order != want && sum.records > 0 {
+				return fmt.Errorf("%w: key %x is not in order", errWrongValue, key)
 			}
-			n = copy(last[:], key)
 			seed, err := checkEnds(key, value, l.valueSize)
 			if err != nil {
 				return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -132,4 +134,50 @@ func (s scanSum) check(want scanSum) error {
 			errWrongValue, s.records, s.seeds, want.records, want.seeds)
 	}
 	return nil
+}
+
+// A lastKey remembers the key that a scan saw last, of up to lastKeyMax bytes, which
+// the store may overwrite. Its first 16 bytes are kept and compared as numbers: to copy
+// and compare bytes takes as long as a step of a fast cursor.
+type lastKey struct {
+	first, second uint64 // the first 16 bytes, padded with zeros
+	size          int
+	rest          [lastKeyMax - 16]byte
+}
+
+const lastKeyMax = 256
+
+// replace compares key with the last one, as bytes.Compare does, and remembers key.
+func (l *lastKey) replace(key []byte) int {
+	var first, second uint64
+	if len(key) >= 16 {
+		first, second = binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])
+	} else {
+		var padded [16]byte
+		copy(padded[:], key)
+		first = binary.BigEndian.Uint64(padded[:])
+		second = binary.BigEndian.Uint64(padded[8:])
+	}
+	order := 1
+	if first < l.first {
+		order = -1
+	} else if first == l.first {
+		order = l.compareRest(key, second)
+	}
+	l.first, l.second, l.size = first, second, len(key)
+	if len(key) > 16 {
+		copy(l.rest[:], key[16:])
+	}
+	return order
+}
+
+// compareRest is replace's comparison for keys with the same first 8 bytes.
+func (l *lastKey) compareRest(key []byte, second uint64) int {
+	if second != l.second {
+		return cmp.Compare(second, l.second)
+	}
+	if len(key) > 16 && l.size > 16 {
+		return bytes.Compare(key[16:], l.rest[:min(l.size, lastKeyMax)-16])
+	}
+	return cmp.Compare(len(key), l.size)
 }

@@ -63,8 +63,8 @@ func openRepeatedly(t *trial) (metrics, error) {
 	return m.merge(took.metrics()), nil
 }
 
-// memoryChunk is how many keys the memory workloads hold at a time, so that
-// their own memory does not count.
+// memoryChunk is how many keys the memory workloads hold at a time, in memory that
+// they use again and again, so that their own does not count.
 const memoryChunk = 10_000
 
 // memoryGet reads as many random keys as there are records.
@@ -73,8 +73,9 @@ func memoryGet(t *trial) (metrics, error) {
 	return t.with(openOptions{}, func(_ store, l loops) (metrics, error) {
 		return t.measure(func() (int, error) {
 			done := 0
+			var keys keyList
 			for stream := uint64(0); done < t.scale.Records; stream++ {
-				keys := t.keys.picks(min(memoryChunk, t.scale.Records-done), 0, n, stream)
+				keys = t.keys.repick(keys, min(memoryChunk, t.scale.Records-done), 0, n, stream)
 				if err := l.getAll(keys); err != nil {
 					return done, err
 				}
@@ -90,9 +91,10 @@ func memoryLoad(t *trial) (metrics, error) {
 	order := permutation(t.scale.Records, t.keys.seed)
 	return t.with(openOptions{}, func(_ store, l loops) (metrics, error) {
 		return t.measure(func() (int, error) {
+			var keys keyList
 			for len(order) > 0 {
 				chunk := order[:min(memoryChunk, len(order))]
-				keys := t.keys.list(len(chunk), func(j int) uint64 { return uint64(chunk[j]) })
+				keys = t.keys.refill(keys, len(chunk), func(j int) uint64 { return uint64(chunk[j]) })
 				if err := l.load(keys, t.scale.PerTx, 0); err != nil {
 					return t.scale.Records - len(order), err
 				}

@@ -123,6 +123,7 @@ func (c *Cursor) seek(key []byte) bool {
 			t.fail(err)
 			return false
 		}
+		t.snap.searchAhead(n, s.idx, key)
 		if !c.pushChild() {
 			return false
 		}
@@ -157,7 +158,7 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 		return c.none()
 	}
 	before := c.before
-	c.prefetchNext()
+	c.scanAhead(1)
 	key, value = c.current()
 	if key != nil && string(key) <= string(before) {
 		t := c.bucket.tx
@@ -167,32 +168,6 @@ func (c *Cursor) nextLeaf() (key, value []byte) {
 	}
 	return key, value
 }
-
-// prefetchNext asks for the leaf behind the one that a scan has just reached. Its
-// cells come from memory while the current ones are handed out; record by record
-// each would be waited for, which is a third of a scan's time.
-func (c *Cursor) prefetchNext() {
-	if c.depth < 2 {
-		return
-	}
-	t := c.bucket.tx
-	s := c.at(c.depth - 2)
-	if s.page != nil || s.idx+1 >= s.n {
-		return
-	}
-	t.snap.prefetchLeaf(s.bytes(t.snap).child(s.idx + 1).ID)
-}
-
-// prefetchLeaf asks for the page id, which need not be sound, nor be at all.
-func (s *Snapshot) prefetchLeaf(id PageID) {
-	off := int(id) << s.Shift
-	if uint64(id) < uint64(len(s.Nodes)) && off+prefetchMax <= len(s.Data) {
-		prefetch(&s.Data[off], prefetchMax)
-	}
-}
-
-// prefetchMax is how many bytes of a leaf are asked for: a page of the default size.
-const prefetchMax = 4096
 
 // prev moves to the record before the current one.
 func (c *Cursor) prev() (key, value []byte) {
@@ -217,6 +192,7 @@ func (c *Cursor) prev() (key, value []byte) {
 		return c.none()
 	}
 	before := c.before
+	c.scanAhead(-1)
 	key, value = c.current()
 	if key != nil && string(key) >= string(before) {
 		t := c.bucket.tx

@@ -2,6 +2,8 @@
 
 package tx
 
+const canPrefetch = true
+
 // prefetch asks the processor to have the cache lines of the n bytes at p at
 // hand soon, and does not wait for them. It never faults.
 //

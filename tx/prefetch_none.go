@@ -2,5 +2,7 @@
 
 package tx
 
-// prefetch does nothing here: a scan then waits for each leaf.
+const canPrefetch = false
+
+// prefetch does nothing here: a search and a scan then wait for each node.
 func prefetch(*byte, int) {}

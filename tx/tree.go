@@ -40,20 +40,12 @@ func (b *Bucket) find(key []byte) (n node, p *Page, i int, found bool, err error
 			return nil, nil, 0, false, b.tooDeep()
 		}
 		if i, err = s.findBranch(n, key); err == nil {
-			ref := n.child(i)
-			if n.below(i) <= leafRecords {
-				s.prefetchLeaf(ref.ID)
-			}
-			n, p, err = s.load(ref)
+			s.searchAhead(n, i, key)
+			n, p, err = s.load(n.child(i))
 		}
 	}
 	return nil, nil, 0, false, err
 }
-
-// leafRecords is the count of records up to which a child is taken for a leaf that
-// is worth fetching as a whole: its header and then one cell would else be waited
-// for one after the other.
-const leafRecords = 64
 
 func (b *Bucket) tooDeep() error {
 	return Corrupt(b.header.Root.ID, "tree is deeper than %d levels", maxDepth)
@@ -83,6 +75,9 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		n, p, err := t.snap.load(ref)
 		if err != nil {
 			return false, err
+		}
+		if p == nil {
+			n.copyAhead()
 		}
 		f := frame{node: n, page: p, ref: ref}
 		if !n.branch() {
