@@ -67,6 +67,9 @@ func (s *store) sealNext() *batch {
 
 // writeBatch makes the batch durable, and then publishes it.
 func (s *store) writeBatch(b *batch) error {
+	if err := s.startWriting(); err != nil {
+		return s.fail(err)
+	}
 	w, err := s.compose(b)
 	if err != nil {
 		return s.fail(err)
@@ -83,15 +86,18 @@ func (s *store) writeBatch(b *batch) error {
 	s.meta = w.meta
 	s.stats.links.Store(int64(w.meta.chainPages))
 	s.mark(w)
-	s.publish(&tx.Snapshot{
+	err = s.announce(&tx.Snapshot{
 		Shift:  s.shift,
 		Root:   b.root,
 		TxID:   b.last,
 		HWM:    w.meta.hwm,
 		Source: s,
-	})
-	live := s.slots.live(nil)
-	s.free.release(append(b.freed, w.freed...), live)
+	}, b.sync)
+	if err != nil {
+		s.fail(err) // it is published all the same
+	} else if live, err := s.live(); err == nil {
+		s.free.release(append(b.freed, w.freed...), live)
+	}
 	return nil
 }
 
@@ -118,7 +124,9 @@ func (s *store) failed() error {
 // fail notes that what stands in the file is not known any more.
 func (s *store) fail(cause error) error {
 	err := failure(cause)
-	s.broken.CompareAndSwap(nil, &err)
+	if s.broken.CompareAndSwap(nil, &err) {
+		s.peers.alarm()
+	}
 	return s.failed()
 }
 

@@ -38,7 +38,15 @@ type file interface {
 // An openFile is an open and locked data file.
 type openFile struct {
 	file
-	mf *mmapfile.File
+	mf       *mmapfile.File
+	mode     fs.FileMode // of the data file, for those beside it
+	attached attachment
+	locks    *mmapfile.LockSet
+	mayLock  bool           // exclusively
+	holder   *mmapfile.File // of the locks, if that is not mf
+	lockPath string
+	lf       *lockFile // nil if there is none, or none that can be used
+	lfErr    error     // why, if others have it
 }
 
 // openAttempts bounds how often an opening begins again.
@@ -110,10 +118,11 @@ func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, of.mf.Close())
+			err = errors.Join(err, of.release())
 		}
 	}()
-	if err := wait.attach(of, !o.ReadOnly); err != nil {
+	of.openLocks(path, o)
+	if err := of.attach(wait, o); err != nil {
 		return nil, err
 	}
 	if err := sameFile(of.mf, path); err != nil {
@@ -124,6 +133,9 @@ func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
 		return nil, err
 	}
 	if size == 0 && !o.ReadOnly {
+		if of.attached != attachedAlone {
+			return nil, errAgain // somebody is about to find out, too
+		}
 		return nil, replaceEmpty(path, o)
 	}
 	return of, nil
@@ -161,7 +173,7 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 	if err != nil {
 		return nil, err
 	}
-	of := &openFile{mf, mf}
+	of := &openFile{file: mf, mf: mf}
 	if o.wrapFile != nil {
 		of.file = o.wrapFile(mf)
 	}
@@ -237,7 +249,7 @@ func uncreate(path string, id mmapfile.Identity, o *Options) error {
 	its, err := of.mf.Identity()
 	if err == nil && its == id {
 		var mine bool
-		if mine, err = of.mf.TryLock(lockAttached, 1, true); mine {
+		if mine, err = of.mf.TryLock(lockFirst, 1, true); mine {
 			err = os.Remove(path)
 		}
 	}

@@ -210,9 +210,9 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 }
 
 func (db *DB) beginRead() (*Tx, error) {
-	snap, slot := db.store.beginRead()
-	if snap == nil {
-		return nil, ErrDatabaseNotOpen
+	snap, slot, err := db.store.beginRead()
+	if err != nil {
+		return nil, err
 	}
 	return tx.NewReader(snap, db.store, slot), nil
 }

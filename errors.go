@@ -34,6 +34,12 @@ var (
 	// file for longer than Options.Timeout.
 	ErrTimeout = errors.New("mapleaf: timeout while waiting for the lock")
 
+	// ErrLockFile is returned when the lock file beside the database, PATH-lock, is
+	// something else, is damaged, or is not the one of the processes that have
+	// the database open: because it was removed, or the database has several
+	// names. It goes away when those processes have closed the database.
+	ErrLockFile = errors.New("mapleaf: lock file does not belong to the open database")
+
 	// ErrDatabaseReadOnly is returned when a write transaction is begun on a
 	// database that was opened with Options.ReadOnly.
 	ErrDatabaseReadOnly = errors.New("mapleaf: database is open for reading only")

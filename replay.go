@@ -15,7 +15,7 @@ func loadChain(f file, m *meta) (chain, error) {
 	c := chain{
 		ledger: newLedger(), capacity: chainCapacity(m.pageSize), hwm: uint64(m.hwm),
 	}
-	pages, err := readChain(f, m, first)
+	pages, err := readChain(f, m, first, nil)
 	if err != nil {
 		return c, err
 	}
@@ -35,16 +35,21 @@ func loadChain(f file, m *meta) (chain, error) {
 // A chainPage is a page of the chain as it was read.
 type chainPage struct {
 	ref     tx.Ref
+	prev    tx.Ref
 	entries []chainEntry
 }
 
-// readChain returns the pages of the chain, newest first.
-func readChain(f file, m *meta, first tx.PageID) ([]chainPage, error) {
+// readChain returns the pages of the chain, newest first, down to one that is known.
+func readChain(f file, m *meta, first tx.PageID, known func(tx.Ref) bool) (
+	[]chainPage, error) {
 	var pages []chainPage
 	seen := make(map[tx.PageID]struct{})
 	buf := make([]byte, m.pageSize)
 	ref := m.chain
 	for range m.chainPages {
+		if known != nil && known(ref) {
+			break
+		}
 		if _, ok := seen[ref.ID]; ok || ref.ID < first || ref.ID >= m.hwm {
 			return nil, tx.Corrupt(ref.ID, "chain leads here a second time or out of the file")
 		}
@@ -63,7 +68,7 @@ func readChain(f file, m *meta, first tx.PageID) ([]chainPage, error) {
 		if err != nil {
 			return nil, err
 		}
-		pages = append(pages, chainPage{ref, entries})
+		pages = append(pages, chainPage{ref, prev, entries})
 		ref = prev
 	}
 	return pages, nil
@@ -95,14 +100,14 @@ func (c *chain) checkOwn(m *meta) error {
 	return nil
 }
 
-// fill gives the free space everything that the ledger holds. Nobody else has
-// the file open, so what was freed is free.
-func (f *freelist) fill(c *chain) {
+// fill gives the free space everything that the ledger holds. live are the txids
+// in the reader slots: without any, all that was freed is free.
+func (f *freelist) fill(c *chain, live []tx.TxID) {
 	f.reset(tx.PageID(c.hwm))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.tree.Ascend(func(r record) bool {
-		f.put(r.extent)
+		f.file(freedExtent{r.extent, r.birth, r.freed}, live)
 		return true
 	})
 }

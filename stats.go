@@ -76,8 +76,12 @@ func (s *store) readStats() Stats {
 	st.TxStats = s.stats.mu.tx.Copy()
 	s.stats.mu.Unlock()
 	begun, open := s.slots.counts()
+	if p := s.peers; p != nil {
+		b, o := p.lf.Load().ownCounts()
+		begun, open = begun+b, open+o
+	}
 	st.TxN, st.OpenTxN = int(begun), open
-	if s.loadFree() != nil {
+	if s.loadShared() != nil {
 		return st // the chain of a read-only database is damaged: Check tells
 	}
 	s.mu.Lock()

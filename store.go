@@ -35,6 +35,9 @@ type store struct {
 	path     string
 	file     file
 	mf       *mmapfile.File
+	of       *openFile
+	peers    *peers // nil if nobody else can have the file open, or know of us
+	watch    watch
 	first    tx.PageID // behind the metas
 	shift    uint8     // log2 of the page size
 	pageSize int
@@ -49,7 +52,8 @@ type store struct {
 	syncing   sync.Mutex
 	loading   struct { // of the free space of a read-only database
 		sync.Once
-		err error
+		err  error
+		done atomic.Bool // without an error
 	}
 
 	// writer
@@ -95,6 +99,7 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 		path:    path,
 		file:    of.file,
 		mf:      of.mf,
+		of:      of,
 		idle:    make(chan struct{}, 1),
 		writer:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -102,7 +107,7 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.unmapAll(), s.mf.Close())
+			err = errors.Join(err, s.unmapAll(), s.detach())
 		}
 	}()
 	s.mu.wake.L = &s.mu.Mutex
@@ -119,7 +124,13 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 
 // recover finds the state of the file, and makes sure of it.
 func (s *store) recover() error {
-	r, err := recoverState(s.file, s.opts.trustManifest)
+	var r *recovered
+	var err error
+	if s.of.attached == attachedShared {
+		r, err = s.lookAtOthers()
+	} else {
+		r, err = recoverState(s.file, s.opts.trustManifest)
+	}
 	if err != nil {
 		return err
 	}
@@ -131,18 +142,18 @@ func (s *store) recover() error {
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
 	s.unclean = !r.meta.closed
-	if s.opts.ReadOnly {
-		if s.opts.PreLoadFreelist {
-			return s.loadFree()
-		}
-		return nil
-	}
-	if (s.unclean || r.seen != r.meta.txid) && !s.opts.trustManifest {
+	if !s.opts.ReadOnly && s.of.attached == attachedAlone &&
+		(s.unclean || r.seen != r.meta.txid) && !s.opts.trustManifest {
 		if err := r.rewrite(s.file); err != nil {
 			return fmt.Errorf("mapleaf: recover: %w", err)
 		}
 	}
-	return s.loadFree()
+	if !s.opts.ReadOnly || s.opts.PreLoadFreelist {
+		if err := s.loadFree(); err != nil {
+			return err
+		}
+	}
+	return s.takePart()
 }
 
 // loadFree reads the free space, once.
@@ -156,7 +167,10 @@ func (s *store) loadFree() error {
 		}
 		s.chain = c
 		s.stats.links.Store(int64(len(c.links)))
-		s.free.fill(&s.chain)
+		live, err := s.live()
+		s.free.fill(&s.chain, live)
+		s.loading.err = err
+		s.loading.done.Store(err == nil)
 	})
 	return s.loading.err
 }
@@ -184,6 +198,7 @@ func (s *store) start() error {
 	} else {
 		go s.runCommits()
 	}
+	s.peers.start()
 	return nil
 }
 
@@ -191,23 +206,27 @@ func (s *store) start() error {
 // gives everything back. It is called once.
 func (s *store) close() error {
 	close(s.closing)
+	s.peers.closing()
 	s.writer <- struct{}{}
+	s.drain() // else the last batch would publish itself after what follows
+	s.peers.stopWriting()
 	s.published.Store(nil)
 	s.waitIdle()
+	s.peers.stop()
 	s.mu.Lock()
 	s.mu.stop = true
 	s.mu.wake.Signal()
 	s.mu.Unlock()
 	<-s.stopped
-	var err error
-	if !s.opts.ReadOnly && s.failed() == nil {
+	last, err := s.isLast()
+	if err == nil && last {
 		err = s.finalState()
 	}
 	err = errors.Join(err, s.unmapAll())
-	if err == nil && s.written && s.failed() == nil {
+	if err == nil && last && s.written && s.failed() == nil {
 		err = s.cutFile()
 	}
-	return errors.Join(err, s.mf.Close())
+	return errors.Join(err, s.detach())
 }
 
 // finalState writes a state that needs no recovery, unless that is what the file
@@ -304,9 +323,9 @@ func (s *store) strictCheck() error {
 	if !s.db.StrictMode {
 		return nil
 	}
-	snap, slot := s.beginRead()
-	if snap == nil {
-		return nil
+	snap, slot, err := s.beginRead()
+	if err != nil {
+		return nil // closed meanwhile
 	}
 	t := tx.NewReader(snap, s, slot)
 	var problems []string

@@ -91,13 +91,25 @@ func (s *store) beginWrite(ctx context.Context) (*tx.Tx, error) {
 		<-s.writer
 		return nil, err
 	}
-	return s.startWriter(), nil
+	if err := s.enterTurn(ctx); err != nil {
+		<-s.writer
+		return nil, err
+	}
+	t, err := s.startWriter()
+	if err != nil {
+		<-s.writer
+	}
+	return t, err
 }
 
 // startWriter makes the transaction. The caller holds the writer lock.
-func (s *store) startWriter() *tx.Tx {
+func (s *store) startWriter() (*tx.Tx, error) {
 	if s.free.holds() {
-		s.free.reclaim(s.slots.live(nil))
+		live, err := s.live()
+		if err != nil {
+			return nil, err
+		}
+		s.free.reclaim(live)
 	}
 	m := s.pinNewest()
 	snap, under := s.baseState()
@@ -108,7 +120,7 @@ func (s *store) startWriter() *tx.Tx {
 	t := tx.NewWriter(snap, s, w)
 	w.snap = tx.SnapshotOf(t)
 	s.running = w
-	return t
+	return t, nil
 }
 
 // baseState returns the newest committed state, without the pages that are in
