@@ -57,7 +57,7 @@ type peers struct {
 		newest atomic.Uint64         // of them
 	}
 
-	old       []*lockFile // that lost their name while this process was alone
+	old       []*lockFile     // that lost their name while this process was alone
 	open      context.Context // done when Close was called
 	refuse    context.CancelFunc
 	life      context.Context // done when the goroutine shall end

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mapleafdb/mapleaf/internal/invariant"
 	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -271,6 +272,9 @@ func (s *store) append(pages []chainPage, keep int, m *meta, live []tx.TxID) err
 			c.apply(e, c.seq)
 		}
 	}
+	if invariant.Enabled {
+		s.mustAgree(m)
+	}
 	var err error
 	if end := c.end(); end > c.hwm {
 		err = tx.Corrupt(m.chain.ID, "chain calls pages up to %d free, behind the end at %d",
@@ -282,6 +286,22 @@ func (s *store) append(pages []chainPage, keep int, m *meta, live []tx.TxID) err
 		c.links = nil // what was taken in is not to be trusted
 	}
 	return err
+}
+
+// mustAgree panics unless ledger and free space are what the whole chain says.
+func (s *store) mustAgree(m *meta) {
+	whole, err := loadChain(s.file, m)
+	if err != nil {
+		return // the caller finds out, too
+	}
+	s.free.mu.Lock()
+	defer s.free.mu.Unlock()
+	if n := s.free.mu.pages + s.free.mu.waiting; whole.pages != s.chain.pages || n != whole.pages ||
+		len(whole.links) != len(s.chain.links) {
+		panic(fmt.Sprintf("mapleaf: state %d has %d free pages in %d links, and was taken over "+
+			"with %d in %d, of which %d are known", m.txid, whole.pages, len(whole.links),
+			s.chain.pages, len(s.chain.links), n))
+	}
 }
 
 // steady calls fn while ledger and free space are those of the newest state of
