@@ -1,10 +1,12 @@
 package mapleaf
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -387,4 +389,139 @@ func TestShareForeignLockFile(t *testing.T) {
 	if _, err := os.Lstat(target); err == nil {
 		t.Error("the link was followed")
 	}
+}
+
+const readerID = "reader"
+
+// readerChild begins a read transaction, says so, and stays until it is killed.
+func readerChild(path string) error {
+	db, err := Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := db.Begin(false); err != nil {
+		return err
+	}
+	fmt.Println("reading")
+	select {}
+}
+
+// The pages that a killed reader has held come back.
+func TestShareKilledReader(t *testing.T) {
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	r := testRand(t, 83)
+	m := model{}.mustUpdate(t, db, r, 300)
+	cmd, err := childCommand(tortureEnv+"="+path, tortureIDEnv+"="+readerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "reading\n" {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
+	for range 50 {
+		m = m.mustUpdate(t, db, r, 100)
+	}
+	held := db.Stats().PendingPageN
+	if held < 50 {
+		t.Errorf("the reader holds %d pages", held)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	m = m.mustUpdate(t, db, r, 1)
+	if n := db.Stats().PendingPageN; n > held/5 {
+		t.Errorf("%d pages are held after the end of the reader that held %d", n, held)
+	}
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+}
+
+// A data file that was renamed while it is open: nobody gets in by the new name,
+// whose lock file is another one, until it was closed.
+func TestShareRenamed(t *testing.T) {
+	path := tempPath(t)
+	a, b := openTwice(t, path, nil)
+	mustCount(t, a, 1)
+	renamed := filepath.Join(filepath.Dir(path), "renamed.db")
+	if err := os.Rename(path, renamed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(renamed, 0o600, nil); !errors.Is(err, ErrLockFile) {
+		t.Errorf("open by the new name: %v", err)
+	}
+	mustCount(t, b, 2)
+	other := mustOpen(t, path, nil) // a new database under the old name
+	wantCounted(t, other, 0)
+	mustCount(t, a, 3)
+	mustClose(t, a)
+	mustClose(t, b)
+	c := mustOpen(t, renamed, nil)
+	wantCounted(t, c, 3)
+}
+
+// Who may not write beside the file, or to it, reads without a slot and keeps
+// writers out meanwhile.
+func TestShareUnlisted(t *testing.T) {
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	mustCount(t, db, 1)
+	mustClose(t, db)
+	o := &Options{ReadOnly: true, OpenFile: func(name string, flag int, mode os.FileMode) (
+		*os.File, error) {
+		if flag&(os.O_RDWR|os.O_WRONLY) != 0 {
+			return nil, os.ErrPermission
+		}
+		return os.OpenFile(name, flag, mode)
+	}}
+	first, second := mustOpen(t, path, o), mustOpen(t, path, o)
+	wantCounted(t, first, 1)
+	wantCounted(t, second, 1)
+	short := &Options{Timeout: 300 * time.Millisecond}
+	if _, err := Open(path, 0o600, short); !errors.Is(err, ErrTimeout) {
+		t.Errorf("write beside such readers: %v", err)
+	}
+	reader := mustOpen(t, path, &Options{ReadOnly: true})
+	wantCounted(t, reader, 1)
+	mustClose(t, first)
+	mustClose(t, second)
+	mustClose(t, reader)
+	db = mustOpen(t, path, short)
+	mustCount(t, db, 2)
+	if _, err := Open(path, 0o600, &Options{ReadOnly: true, OpenFile: o.OpenFile,
+		Timeout: 300 * time.Millisecond}); !errors.Is(err, ErrTimeout) {
+		t.Errorf("read without a slot beside a writer: %v", err)
+	}
+}
+
+// Without a lock file a database is the only one that is open.
+func TestShareWithoutLockFile(t *testing.T) {
+	path := tempPath(t)
+	mustClose(t, mustOpen(t, path, nil))
+	if err := os.Remove(path + lockFileSuffix); err != nil {
+		t.Fatal(err)
+	}
+	o := &Options{OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		if filepath.Base(name) == filepath.Base(path)+lockFileSuffix {
+			return nil, os.ErrPermission
+		}
+		return os.OpenFile(name, flag, mode)
+	}}
+	db := mustOpen(t, path, o)
+	mustCount(t, db, 1)
+	if _, err := Open(path, 0o600, &Options{Timeout: 100 * time.Millisecond}); !errors.Is(err,
+		ErrTimeout) {
+		t.Errorf("second open: %v", err)
+	}
+	mustClose(t, db)
+	wantCounted(t, mustOpen(t, path, &Options{ReadOnly: true}), 1)
 }

@@ -213,6 +213,9 @@ func (w *tortureWorker) read(db *DB) error {
 // tortureChild works until its standard input ends.
 func tortureChild(path string) error {
 	id := os.Getenv(tortureIDEnv)
+	if id == readerID {
+		return readerChild(path)
+	}
 	seed, err := strconv.ParseUint(os.Getenv(tortureSeedEnv), 10, 64)
 	if err != nil {
 		return err
@@ -330,6 +333,7 @@ func TestTorture(t *testing.T) {
 	if err := db.Update(tortureSetup); err != nil {
 		t.Fatal(err)
 	}
+	mustClose(t, db) // so that children are alone at times
 	victims := make([]*victim, *tortureProcesses)
 	for i := range victims {
 		victims[i] = &victim{id: fmt.Sprintf("p%02d", i)}
@@ -352,6 +356,7 @@ func TestTorture(t *testing.T) {
 			t.Errorf("process %s does not end", v.id)
 		}
 	}
+	db = mustOpen(t, path, nil)
 	err := db.View(func(tx *Tx) error {
 		total, err := tortureLook(tx)
 		for _, v := range victims {
@@ -389,11 +394,18 @@ func tortureKill(t *testing.T, r *rand.Rand, path string, victims []*victim) (ki
 		if t.Failed() {
 			break
 		}
-		v := victims[r.IntN(len(victims))]
-		v.kill()
-		kills++
-		if err := v.start(path, r.Uint64()); err != nil {
-			t.Error(err)
+		chosen := r.Perm(len(victims))[:1]
+		if r.IntN(20) == 0 { // all of them, so that nobody is left
+			chosen = r.Perm(len(victims))
+		}
+		for _, i := range chosen {
+			victims[i].kill()
+			kills++
+		}
+		for _, i := range chosen {
+			if err := victims[i].start(path, r.Uint64()); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	return kills
