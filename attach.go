@@ -132,7 +132,10 @@ func (s *store) makeLockFile() (*lockFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = lf.reset(s.meta.fileID, data)
+	err = lf.occupy()
+	if err == nil {
+		err = lf.reset(s.meta.fileID, data)
+	}
 	if err == nil {
 		err = lf.addBlock(0, &s.slots)
 	}

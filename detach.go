@@ -75,8 +75,20 @@ func (p *peers) tick() {
 		}
 	case !lf.named():
 		p.yield() // so that newcomers find out
-	case mmapfile.ConvertsLocks:
-		p.regain(lf)
+	case !mmapfile.ConvertsLocks || !p.regain(lf):
+		p.rest()
+	}
+}
+
+// rest gives an idle writer lock back, also if nobody has asked: who cannot find
+// the lock file, because it stands beside another name, cannot ask.
+func (p *peers) rest() {
+	select {
+	case p.s.writer <- struct{}{}:
+		defer func() { <-p.s.writer }()
+		p.s.drain()
+		p.release()
+	default:
 	}
 }
 
@@ -85,6 +97,13 @@ func (l *lockFile) named() bool { return sameFile(l.mf, l.path) == nil }
 
 // renew makes a lock file where one was removed. The database is alone.
 func (p *peers) renew(lf *lockFile) {
+	select {
+	case p.s.writer <- struct{}{}:
+		defer func() { <-p.s.writer }()
+	default:
+		return // the next tick will do
+	}
+	p.s.drain()
 	if len(lf.ownLive(nil)) > 0 {
 		return
 	}
@@ -106,28 +125,29 @@ func (p *peers) renew(lf *lockFile) {
 	p.of.lf = fresh
 }
 
-// regain makes the database alone again, if nobody else is attached (J1).
-func (p *peers) regain(lf *lockFile) {
+// regain makes the database alone again, if nobody else is attached (J1), and
+// reports that.
+func (p *peers) regain(lf *lockFile) bool {
 	s := p.s
 	select {
 	case s.writer <- struct{}{}:
 		defer func() { <-s.writer }()
 	default:
-		return // there is more important work
+		return false // there is more important work
 	}
 	if !p.held.Load() {
 		if ok, err := p.of.locks.Try(dataWriter, true); err != nil || !ok {
-			return
+			return false
 		}
 		if err := p.takeOver(lf); err != nil {
 			s.opts.Logger.Errorf("mapleaf: take over %s: %v", s.path, err)
 			_ = p.of.locks.Unlock(dataWriter) // the next writer meets the same
-			return
+			return false
 		}
 		p.held.Store(true)
 	}
 	if ok, err := p.of.locks.Try(dataAttached, true); err != nil || !ok {
-		return
+		return false
 	}
 	_ = lf.touch(func() error { // a wish that was not seen is told again
 		lf.wish.Store(0)
@@ -138,6 +158,7 @@ func (p *peers) regain(lf *lockFile) {
 	p.shared.Store(false)
 	s.republishLocked(p)
 	_ = p.reflect() // which only takes out
+	return true
 }
 
 // republishLocked makes readers that are about to begin look again.

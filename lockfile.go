@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
@@ -60,7 +61,8 @@ import (
 //	Q2 A block belongs to who holds its kernel lock. Nobody tries the lock of a
 //	   block of its own, for which the kernel would say yes.
 //	Q3 The lock file is made and reset by who holds the attach lock exclusively,
-//	   in place, never shorter, and never removed.
+//	   in place, never shorter, and never removed; and only while nobody takes part
+//	   in it, for whatever data file.
 //	Q4 Readers touch the mapped words only while a slot of this process is theirs,
 //	   by a word in its own memory; so Close, which waits for those, knows when it
 //	   may unmap.
@@ -254,6 +256,23 @@ func (l *lockFile) touch(fn func() error) error {
 		return err
 	}
 	return nil
+}
+
+// occupy makes sure that nobody takes part in the file: it may be in use for another
+// database, which had this name before.
+func (l *lockFile) occupy() error {
+	began := time.Now()
+	for {
+		ok, err := l.locks.Try(lockPresent, true)
+		if ok || err != nil {
+			return err
+		}
+		if time.Since(began) > strangerGrace {
+			return fmt.Errorf("%w: %s is in use for a database that had this name before",
+				ErrLockFile, l.path)
+		}
+		time.Sleep(lockPauseMin)
+	}
 }
 
 // reset makes the file that of the data file with this id and identity, without
