@@ -274,6 +274,7 @@ func (p *peers) leaveAlone(lf *lockFile) error {
 	p.shared.Store(true)
 	s.republish()
 	p.mu.Unlock()
+	s.watch.tell() // who waits must wait for others, too
 	if err := p.reflect(); err != nil {
 		p.shared.Store(false)
 		return err
@@ -313,7 +314,7 @@ func (p *peers) reflect() error {
 		for _, txid := range live {
 			sl := p.mirror.slots[txid]
 			if sl == nil {
-				if sl, err = p.claim(txid); err != nil {
+				if sl, err = p.claimMirror(txid); err != nil {
 					return err
 				}
 			}
@@ -326,6 +327,7 @@ func (p *peers) reflect() error {
 	for txid, sl := range p.mirror.slots {
 		if kept[txid] == nil {
 			sl.show(0)
+			sl.mirror.Store(false)
 			sl.here.Store(0)
 		}
 	}

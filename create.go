@@ -173,11 +173,27 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 	if err != nil {
 		return nil, err
 	}
+	if err := o.refuseNetwork(mf); err != nil {
+		return nil, errors.Join(err, mf.Close())
+	}
 	of := &openFile{file: mf, mf: mf}
 	if o.wrapFile != nil {
 		of.file = o.wrapFile(mf)
 	}
 	return of, nil
+}
+
+// refuseNetwork returns ErrNetwork for a file on a network file system. A system that
+// does not tell is taken at its word.
+func (o *Options) refuseNetwork(mf *mmapfile.File) error {
+	if o.AllowNetwork {
+		return nil
+	}
+	name, err := o.network(mf)
+	if err != nil || name == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrNetwork, name)
 }
 
 // replaceEmpty puts a new database in the place of an empty file, whose
@@ -199,15 +215,15 @@ func create(path string, mode fs.FileMode, o *Options, rename func(from, to stri
 	var random [8]byte
 	rand.Read(random[:])
 	temp := path + ".new-" + hex.EncodeToString(random[:])
-	of, err := o.open(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode, mmapfile.ReadWrite)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
 			os.Remove(temp) // it may be gone already; err says what matters
 		}
 	}()
+	of, err := o.open(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode, mmapfile.ReadWrite)
+	if err != nil {
+		return err
+	}
 	id, err := of.mf.Identity()
 	if err == nil {
 		err = writeNew(of, o.PageSize)

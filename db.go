@@ -117,6 +117,7 @@ type DB struct {
 	logger   Logger
 	store    *store
 	closing  sync.Once
+	done     chan struct{} // closed when it is closed, and closed says how that went
 	closed   error
 }
 
@@ -162,6 +163,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 		AllocSize:       DefaultAllocSize,
 		MaxSize:         o.MaxSize,
 		Mlock:           o.Mlock,
+		done:            make(chan struct{}),
 		path:            path,
 		readOnly:        o.ReadOnly,
 		logger:          o.Logger,
@@ -176,11 +178,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 // needs no recovery, and releases it. Transactions that are begun meanwhile get
 // ErrDatabaseNotOpen. A second Close waits for the first and returns the same.
 func (db *DB) Close() error {
-	if db.store == nil {
-		return nil
-	}
-	db.closing.Do(func() { db.closed = db.store.close() })
-	return db.closed
+	return db.CloseContext(context.Background())
 }
 
 // Begin begins a transaction, which must end with Commit or Rollback. Any number

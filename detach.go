@@ -170,6 +170,7 @@ func (s *store) republishLocked(p *peers) {
 
 // stamp notes in the lock file since when readers are there, for others to see.
 func (p *peers) stamp() {
+	p.s.look(0)
 	if !p.shared.Load() {
 		return
 	}
@@ -178,12 +179,11 @@ func (p *peers) stamp() {
 		for _, b := range *lf.own.Load() {
 			for i := range b.slots {
 				sl := &b.slots[i]
-				begun := sl.count.Load()
-				if sl.txid.Load() != 0 && begun == sl.seen && sl.noted.Load() != begun {
-					sl.since.Store(uint64(time.Now().Add(-attendTick).UnixMilli()))
+				first, begun, ok := p.s.ages.sinceIn(sl)
+				if ok && !sl.mirror.Load() && sl.noted.Load() != begun {
+					sl.since.Store(uint64(first.UnixMilli()))
 					sl.noted.Store(begun)
 				}
-				sl.seen = begun
 			}
 		}
 		return nil

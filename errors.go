@@ -34,6 +34,10 @@ var (
 	// file for longer than Options.Timeout.
 	ErrTimeout = errors.New("mapleaf: timeout while waiting for the lock")
 
+	// ErrNetwork is returned by Open for a file on a network file system, unless
+	// Options.AllowNetwork is set. The message names the kind of file system.
+	ErrNetwork = errors.New("mapleaf: database lies on a network file system")
+
 	// ErrLockFile is returned when the lock file beside the database, PATH-lock, is
 	// something else, is damaged, or is not the one of the processes that have
 	// the database open: because it was removed, or the database has several

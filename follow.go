@@ -75,23 +75,26 @@ func (s *store) beginShared(p *peers) (_ *tx.Snapshot, _ tx.Session, err error) 
 		sl.set(snap.TxID)
 		shown = true
 		if lf.published.Load() == word && s.published.Load() == snap {
-			n := sl.count.Load() + 1
-			sl.count.Store(n)
-			sl.begun.Store(n)
+			sl.begin()
+			s.slots.note(sl)
 			begun = true
 			return snap, sl, nil
 		}
 	}
 }
 
-// claim takes a slot of the lock file.
-func (p *peers) claim(txid tx.TxID) (sl *peerSlot, err error) {
+// claimMirror takes a slot of the lock file for readers in own memory.
+func (p *peers) claimMirror(txid tx.TxID) (sl *peerSlot, err error) {
 	lf := p.lf.Load()
 	err = lf.touch(func() (err error) {
-		if sl, err = lf.claim(txid, &p.s.slots); err == nil {
-			sl.set(txid)
+		if sl, err = lf.claim(txid, &p.s.slots); err != nil {
+			return err
 		}
-		return err
+		sl.mirror.Store(true)
+		sl.set(txid)
+		sl.noted.Store(sl.begun.Load())
+		sl.since.Store(uint64(p.s.ages.since(txid).UnixMilli()))
+		return nil
 	})
 	return sl, err
 }

@@ -50,7 +50,8 @@ import (
 //	64*i    8     txid   of slot i, from 1 to 63: what its reader sees, 0 = free
 //	+8      8     begun  how many readers the slot has had
 //	+16     8     since  when one of them was noticed first, in Unix milliseconds,
-//	+24     8     noted  and which: the value of begun at that time
+//	+24     8     noted  and which: the value of begun at that time; a slot that speaks
+//	                     for readers in the memory of its owner has both from the start
 //
 // Invariants:
 //

@@ -105,14 +105,31 @@ type Options struct {
 
 	// Exclusive makes sure that no other process, and no other DB of this one,
 	// has the file open at the same time: Open waits for them up to Timeout.
-	// This version supports one read-write process at a time, so that every
-	// read-write Open behaves so, and only readers share a file. A program that
-	// relies on it, as a guard against a second instance of itself, should set
-	// Exclusive. It has no meaning together with ReadOnly.
+	// A program that relies on it, as a guard against a second instance of
+	// itself, sets Exclusive. It has no meaning together with ReadOnly.
 	Exclusive bool
+
+	// AllowNetwork lets Open use a file on a network file system, which it
+	// refuses otherwise with ErrNetwork: another machine's writes do not show in
+	// mapped memory, and locks may exclude nobody. It is safe at most while one
+	// machine uses the file.
+	AllowNetwork bool
+
+	// MaxReadAge is how long a read transaction may be open before it counts as
+	// long: in Stats.LongReadN, and by a call of OnLongRead. Zero means for ever.
+	// It is noticed up to half of it later.
+	MaxReadAge time.Duration
+
+	// OnLongRead is called once for each read transaction of this DB that has
+	// become older than MaxReadAge, on a goroutine of the database, which waits
+	// for it to return.
+	OnLongRead func(LongRead)
 
 	// wrapFile puts a layer between the page manager and the file, for tests.
 	wrapFile func(file) file
+
+	// network tells the name of the network file system of a file, for tests.
+	network func(*mmapfile.File) (string, error)
 
 	// trustManifest turns off the check that decides whether the newest meta
 	// counts after a crash, so that tests can show that they would notice.
@@ -135,10 +152,12 @@ func (o *Options) String() string {
 	return fmt.Sprintf("{Timeout: %s, NoGrowSync: %t, NoFreelistSync: %t, "+
 		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
 		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
-		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t}",
+		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, AllowNetwork: %t, "+
+		"MaxReadAge: %s, OnLongRead: %p}",
 		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
 		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
-		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive)
+		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive, o.AllowNetwork,
+		o.MaxReadAge, o.OnLongRead)
 }
 
 // filled returns a copy of o with what zero values stand for, or an error that
@@ -154,6 +173,9 @@ func (o *Options) filled() (Options, error) {
 	if c.OpenFile == nil {
 		c.OpenFile = mmapfile.OpenOS
 	}
+	if c.network == nil {
+		c.network = (*mmapfile.File).Network
+	}
 	if c.Logger == nil {
 		c.Logger = discard
 	}
@@ -163,6 +185,9 @@ func (o *Options) filled() (Options, error) {
 func (o *Options) validate() error {
 	if o.Timeout < 0 {
 		return fmt.Errorf("mapleaf: Options.Timeout is negative: %s", o.Timeout)
+	}
+	if o.MaxReadAge < 0 {
+		return fmt.Errorf("mapleaf: Options.MaxReadAge is negative: %s", o.MaxReadAge)
 	}
 	if !validPageSize(uint64(o.PageSize)) {
 		return fmt.Errorf("mapleaf: Options.PageSize is not a power of two from %d to %d: %d",

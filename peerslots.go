@@ -28,7 +28,7 @@ type peerBlock struct {
 type peerSlot struct {
 	here         atomic.Uint64 // what txid shall be
 	count        atomic.Uint64 // what begun shall be
-	seen         uint64        // the value of count when it was looked at last
+	mirror       atomic.Bool   // it speaks for readers with slots in own memory
 	table        *slotTable    // whom to tell of the end
 	txid, begun  *atomic.Uint64
 	since, noted *atomic.Uint64
@@ -43,6 +43,7 @@ func (p *peerSlot) End() {
 
 // drop empties a slot that shows nothing.
 func (p *peerSlot) drop() {
+	p.table.forget(p)
 	txid := p.here.Load()
 	p.here.Store(0)
 	if txid <= p.table.wake.Load() {
@@ -54,6 +55,13 @@ func (p *peerSlot) drop() {
 func (p *peerSlot) set(txid tx.TxID) {
 	p.here.Store(uint64(txid))
 	p.txid.Store(uint64(txid))
+}
+
+// begin counts a reader that has begun.
+func (p *peerSlot) begin() {
+	n := p.count.Load() + 1
+	p.count.Store(n)
+	p.begun.Store(n)
 }
 
 // show stores into the word for all; where the file was cut short, nobody will
@@ -188,7 +196,7 @@ func (l *lockFile) ownCounts() (begun uint64, open int) {
 	for _, b := range *l.own.Load() {
 		for i := range b.slots {
 			begun += b.slots[i].count.Load()
-			if b.slots[i].here.Load() != 0 {
+			if b.slots[i].here.Load() != 0 && !b.slots[i].mirror.Load() {
 				open++
 			}
 		}

@@ -63,8 +63,9 @@ type slotTable struct {
 		sync.Mutex
 		upTo [wakers]uint64
 	}
-	ended func() // called by such a reader, after its end
-	count bool   // count transactions
+	ended  func()   // called by such a reader, after its end
+	count  bool     // count transactions
+	stacks sync.Map // of open transactions, under the tag invariants
 
 	grow struct {
 		sync.Mutex
@@ -139,6 +140,7 @@ func (t *slotTable) double(seen *[]*slotBlock) {
 // End implements tx.Session: it empties the slot.
 func (s *slot) End() {
 	t := s.table
+	t.forget(s)
 	txid := s.txid.Load()
 	s.txid.Store(0)
 	if txid <= t.wake.Load() {
@@ -193,6 +195,7 @@ func (s *store) beginRead() (*tx.Snapshot, tx.Session, error) {
 	if s.slots.count {
 		sl.begun.Store(sl.begun.Load() + 1)
 	}
+	s.slots.note(sl)
 	return snap, sl, nil
 }
 

@@ -21,6 +21,8 @@ type Stats struct {
 
 	TxN     int // read transactions that were begun
 	OpenTxN int // read transactions that are open
+
+	LongReadN int // read transactions that became older than Options.MaxReadAge
 }
 
 // Sub returns the difference to an earlier reading: counters are subtracted,
@@ -31,6 +33,7 @@ func (s *Stats) Sub(other *Stats) Stats {
 	}
 	diff := *s
 	diff.TxN -= other.TxN
+	diff.LongReadN -= other.LongReadN
 	diff.TxStats = s.TxStats.Sub(&other.TxStats)
 	return diff
 }
@@ -81,6 +84,7 @@ func (s *store) readStats() Stats {
 		begun, open = begun+b, open+o
 	}
 	st.TxN, st.OpenTxN = int(begun), open
+	st.LongReadN = s.ages.longReads()
 	if s.loadShared() != nil {
 		return st // the chain of a read-only database is damaged: Check tells
 	}

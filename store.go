@@ -38,6 +38,7 @@ type store struct {
 	of       *openFile
 	peers    *peers // nil if nobody else can have the file open, or know of us
 	watch    watch
+	ages     readAges
 	first    tx.PageID // behind the metas
 	shift    uint8     // log2 of the page size
 	pageSize int
@@ -112,7 +113,7 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	}()
 	s.mu.wake.L = &s.mu.Mutex
 	s.stats.off = o.NoStatistics
-	s.slots.init(!o.NoStatistics, s.readerEnded)
+	s.slots.init(!o.NoStatistics || o.MaxReadAge > 0, s.readerEnded)
 	if err := s.recover(); err != nil {
 		return nil, err
 	}
@@ -199,6 +200,9 @@ func (s *store) start() error {
 		go s.runCommits()
 	}
 	s.peers.start()
+	if s.opts.MaxReadAge > 0 {
+		go s.watchReaders()
+	}
 	return nil
 }
 
@@ -207,6 +211,7 @@ func (s *store) start() error {
 func (s *store) close() error {
 	close(s.closing)
 	s.peers.closing()
+	s.watch.close()
 	s.writer <- struct{}{}
 	s.drain() // else the last batch would publish itself after what follows
 	s.peers.stopWriting()

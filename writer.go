@@ -117,6 +117,7 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	w := &writer{s: s, base: snap.TxID, under: under, pin: m, current: -1}
 	w.txid = max(snap.TxID, s.seen).Next()
 	s.slots.writer.txid.Store(uint64(w.base))
+	s.slots.note(&s.slots.writer)
 	t := tx.NewWriter(snap, s, w)
 	w.snap = tx.SnapshotOf(t)
 	s.running = w
