@@ -1,6 +1,7 @@
 package mapleaf
 
 import (
+	"context"
 	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
@@ -56,7 +57,11 @@ func (s *store) quietAt(base tx.TxID) bool {
 // CheckSpace implements tx.Host. For a transaction that does not stand at the
 // newest state it can only tell whether a page that it reaches was given away.
 func (s *store) CheckSpace(t *tx.Tx, reached []uint64, report func(error)) {
-	if err := s.steady(func() error { s.checkSpace(t, reached, report); return nil }); err != nil {
+	err := s.steady(context.Background(), func() error {
+		s.checkSpace(t, reached, report)
+		return nil
+	})
+	if err != nil {
 		report(err)
 	}
 }
@@ -174,7 +179,10 @@ func (s *store) PageInfo(t *tx.Tx, id tx.PageID) (*tx.PageInfo, error) {
 		return describe(info, p.Kind, p.Body(), len(p.Buf)>>snap.Shift), nil
 	}
 	free := false
-	err := s.steady(func() error { _, free = s.free.around(id, hwmMax); return nil })
+	err := s.steady(context.Background(), func() error {
+		_, free = s.free.around(id, hwmMax)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package mapleaf
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -134,7 +135,7 @@ func (p *peers) refresh(lf *lockFile) error {
 // follow publishes the state of m here. before is the txid of the one that was
 // published. The caller holds peers.mu.
 func (s *store) follow(m *meta, before tx.TxID) error {
-	if m.fileID != s.meta.fileID || m.pageSize != s.pageSize {
+	if m.fileID != s.fileID || m.pageSize != s.pageSize {
 		return tx.Corrupt(0, "the file holds another database now")
 	}
 	if err := s.cover(int64(m.hwm)<<s.shift, before); err != nil {
@@ -308,8 +309,8 @@ func (s *store) mustAgree(m *meta) {
 }
 
 // steady calls fn while ledger and free space are those of the newest state of
-// the file: it takes a turn where that is needed.
-func (s *store) steady(fn func() error) error {
+// the file: it takes a turn where that is needed, and waits for it until ctx ends.
+func (s *store) steady(ctx context.Context, fn func() error) error {
 	p := s.peers
 	if p == nil || !p.shared.Load() {
 		return s.loadThen(fn)
@@ -318,10 +319,13 @@ func (s *store) steady(fn func() error) error {
 		if p.open.Err() != nil && !p.held.Load() {
 			return ErrDatabaseNotOpen
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		select {
 		case s.writer <- struct{}{}:
 			defer func() { <-s.writer }()
-			if err := s.enterTurn(p.open); err != nil {
+			if err := s.enterTurn(ctx); err != nil {
 				return err
 			}
 			s.drain()
@@ -345,10 +349,15 @@ func (s *store) loadThen(fn func() error) error {
 	return fn()
 }
 
-// loadShared is loadFree for who does not hold the turn.
+// statsPatience is how long Stats waits for a turn.
+const statsPatience = 100 * time.Millisecond
+
+// loadShared is loadFree for who does not hold the turn, and cannot wait for long.
 func (s *store) loadShared() error {
 	if s.loading.done.Load() {
 		return nil
 	}
-	return s.steady(func() error { return nil })
+	ctx, cancel := context.WithTimeout(context.Background(), statsPatience)
+	defer cancel()
+	return s.steady(ctx, func() error { return nil })
 }

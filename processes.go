@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ func (db *DB) Processes() ([]Process, error) {
 		return nil, ErrDatabaseNotOpen
 	}
 	var all []Process
-	err := s.steady(func() (err error) {
+	err := s.steady(context.Background(), func() (err error) {
 		all, err = s.processes()
 		return err
 	})

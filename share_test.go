@@ -2,11 +2,13 @@ package mapleaf
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -526,4 +528,63 @@ func TestShareWithoutLockFile(t *testing.T) {
 	}
 	mustClose(t, db)
 	wantCounted(t, mustOpen(t, path, &Options{ReadOnly: true}), 1)
+}
+
+// Who waits in vain learns which process is in the way.
+func TestShareTimeoutNamesHolder(t *testing.T) {
+	path := tempPath(t)
+	a, b := openTwice(t, path, nil)
+	mustCount(t, b, 1)
+	w, err := a.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, readOnly := range []bool{false, true} {
+		o := &Options{Timeout: 300 * time.Millisecond, ReadOnly: readOnly}
+		_, err = Open(path, 0o600, o)
+		if !errors.Is(err, ErrTimeout) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+			t.Errorf("open beside a write transaction: %v", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.BeginContext(ctx, true); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("begin beside a write transaction: %v", err)
+	}
+	wantCounted(t, b, 1) // readers do not wait
+	rollback(w)
+	mustCount(t, b, 2)
+}
+
+// A program that is executed inherits no descriptor of a database.
+func TestShareLeaksNoDescriptor(t *testing.T) {
+	path := tempPath(t)
+	openTwice(t, path, nil)
+	mustOpen(t, path, &Options{ReadOnly: true})
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return // not this kind of system
+	}
+	found := 0
+	for _, fd := range fds {
+		target, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err != nil || !strings.HasPrefix(target, path) {
+			continue
+		}
+		info, err := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pos, flags uint64
+		if _, err := fmt.Sscanf(string(info), "pos:%d\nflags:%o", &pos, &flags); err != nil {
+			t.Fatalf("%s: %v", info, err)
+		}
+		const closeOnExec = 0o2000000
+		if found++; flags&closeOnExec == 0 {
+			t.Errorf("%s stays open", target)
+		}
+	}
+	if found < 6 {
+		t.Errorf("only %d descriptors were found", found)
+	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
-// Stats are counters of a database since it was opened.
+// Stats are counters of a database since it was opened, by this process. Where
+// others write, too, the free space is that of the last turn of this one.
 type Stats struct {
 	// TxStats are the sums over all write transactions. It comes first so that
 	// its counters are aligned for atomic use on 32-bit systems.

@@ -40,6 +40,7 @@ type store struct {
 	watch    watch
 	ages     readAges
 	first    tx.PageID // behind the metas
+	fileID   [16]byte  // of the metas
 	shift    uint8     // log2 of the page size
 	pageSize int
 
@@ -139,7 +140,7 @@ func (s *store) recover() error {
 		return err
 	}
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
-	s.pageSize = r.meta.pageSize
+	s.pageSize, s.fileID = r.meta.pageSize, r.meta.fileID
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
 	s.unclean = !r.meta.closed

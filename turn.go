@@ -155,7 +155,8 @@ func (p *peers) takeOver(lf *lockFile) error {
 }
 
 // look finds the state of the file for who holds the writer lock (U3). A reader
-// cannot recover for others, and leaves that to the next writer.
+// cannot recover for others, and leaves that to the next writer: the published
+// state is whole, whatever became of a commit after it.
 func (p *peers) look(lf *lockFile) (*recovered, error) {
 	var dirty bool
 	var published tx.TxID
@@ -167,7 +168,7 @@ func (p *peers) look(lf *lockFile) (*recovered, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !dirty {
+	if !dirty || p.s.opts.ReadOnly {
 		r, err := publishedMeta(p.s.file, published)
 		if r != nil || err != nil {
 			return r, err
@@ -197,14 +198,17 @@ func (p *peers) look(lf *lockFile) (*recovered, error) {
 
 // publishedMeta returns the meta of state txid, or nil if neither is its.
 func publishedMeta(f file, txid tx.TxID) (*recovered, error) {
-	metas, raw, err := readMetas(f)
+	metas, _, err := readMetas(f)
 	if err != nil && !errors.Is(err, ErrChecksum) {
 		return nil, err
 	}
 	r := &recovered{}
 	for i, m := range metas {
-		r.seen = max(r.seen, rawTxID(raw[i]))
-		if m != nil && m.txid == txid {
+		if m == nil {
+			continue
+		}
+		r.seen = max(r.seen, m.txid)
+		if m.txid == txid {
 			r.meta, r.slot = m, i
 		}
 	}

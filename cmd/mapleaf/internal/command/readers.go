@@ -9,10 +9,10 @@ import (
 	"github.com/mapleafdb/mapleaf"
 )
 
-const readersText = `Readers lists the processes that have a file open, and what they read: the state
-that a read transaction sees, how many transactions it lies behind, for how long
-it is open (at least; what is younger than a second or two counts as zero), and
-how many pages were freed since that it still keeps from being used again.`
+const readersText = `Readers lists the processes that have a file open, and what they read: the
+state that a read transaction sees, how many transactions it lies behind, for
+how long it is open at least, and how many pages were freed since that it still
+keeps from being used again.`
 
 // processLine is what readers prints of a process, in JSON with these names.
 type processLine struct {
