@@ -130,8 +130,9 @@ type Info struct {
 // Open opens the database at path, and creates it with the given permissions if
 // there is none. Nil options are the zero value. The folder must exist.
 //
-// A database is open in one read-write DB at a time, or in any number of
-// read-only ones: Open waits for the others as Options.Timeout says. It
+// Any number of processes, and of DBs in one process, may have a database open,
+// unless one of them has set Options.Exclusive. Open waits for that one, and for a
+// write transaction of another process to end, as Options.Timeout says. It
 // returns ErrTimeout, ErrInvalid or ErrChecksum for a file that is no (or no
 // whole) Mapleaf database, ErrVersionMismatch, and *CorruptError where the
 // newest state is damaged. If the last process did not close the file

@@ -31,7 +31,8 @@ var (
 	ErrChecksum = errors.New("mapleaf: both metas are damaged")
 
 	// ErrTimeout is returned by Open when somebody else holds the lock on the
-	// file for longer than Options.Timeout.
+	// file for longer than Options.Timeout. Where the process is known, the error
+	// names it, and wraps ErrTimeout: compare by errors.Is.
 	ErrTimeout = errors.New("mapleaf: timeout while waiting for the lock")
 
 	// ErrNetwork is returned by Open for a file on a network file system, unless

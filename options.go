@@ -46,8 +46,8 @@ const (
 // Options say how Open opens a database. The zero value is good for most. Open
 // takes a copy: a change afterwards has no effect.
 type Options struct {
-	// Timeout is how long Open waits for the lock on the file before it
-	// returns ErrTimeout. Zero means without end.
+	// Timeout is how long Open waits for others, who have set Exclusive or are
+	// writing, before it returns ErrTimeout. Zero means without end.
 	Timeout time.Duration
 
 	// NoGrowSync is accepted and has no effect: a commit makes the size of the
@@ -65,8 +65,10 @@ type Options struct {
 	// FreelistType is accepted and has no effect.
 	FreelistType FreelistType
 
-	// ReadOnly opens the file for reading only, with a shared lock. The file
-	// must exist, and is not changed, also if it was not closed properly.
+	// ReadOnly opens the file for reading only. The file must exist, and is not
+	// changed, also if it was not closed properly. If this process may write to
+	// it, and to the lock file beside it, others write meanwhile and it follows
+	// them; else it keeps writers waiting until it is closed.
 	ReadOnly bool
 
 	// MmapFlags is accepted and has no effect.
