@@ -67,6 +67,11 @@ type peers struct {
 	noWriters chan struct{} // closed by Close when it holds s.writer for good
 }
 
+// alone reports whether nobody else can have the file open, or could see a state
+// that is not in the file as pages. Once it is false for the committer, the file is
+// about to be shared.
+func (s *store) alone() bool { return s.peers == nil || !s.peers.shared.Load() }
+
 // takePart makes the store one of the processes on its file, after it has found
 // the newest state as the only one that is attached. Where there can be no lock
 // file, it stays the only one; a reader is then unlisted.

@@ -193,13 +193,13 @@ func (p *peers) stamp() {
 // isLast reports whether Close shall write the final state: nobody else is
 // attached, and what this process knows is the newest (J2).
 func (s *store) isLast() (bool, error) {
-	p := s.peers
 	if s.opts.ReadOnly || s.failed() != nil {
 		return false, nil
 	}
-	if p == nil || !p.shared.Load() {
+	if s.alone() {
 		return true, nil
 	}
+	p := s.peers
 	if ok, err := p.of.locks.Try(dataAttached, true); err != nil || !ok {
 		return false, nil // others are there, and do it
 	}

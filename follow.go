@@ -311,10 +311,10 @@ func (s *store) mustAgree(m *meta) {
 // steady calls fn while ledger and free space are those of the newest state of
 // the file: it takes a turn where that is needed, and waits for it until ctx ends.
 func (s *store) steady(ctx context.Context, fn func() error) error {
-	p := s.peers
-	if p == nil || !p.shared.Load() {
+	if s.alone() {
 		return s.loadThen(fn)
 	}
+	p := s.peers
 	for {
 		if p.open.Err() != nil && !p.held.Load() {
 			return ErrDatabaseNotOpen

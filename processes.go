@@ -46,15 +46,14 @@ func (db *DB) Processes() ([]Process, error) {
 // state.
 func (s *store) processes() ([]Process, error) {
 	self := Process{PID: os.Getpid(), Self: true}
-	p := s.peers
 	all := []Process{self}
-	if p == nil || !p.shared.Load() {
+	if s.alone() {
 		s.eachReader(func(slot tx.Session, txid, _ uint64) {
 			first, _, ok := s.ages.sinceIn(slot)
 			all[0].add(txid, first, ok)
 		})
 		all[0].Writer = !s.opts.ReadOnly
-	} else if err := p.lf.Load().processes(&all); err != nil {
+	} else if err := s.peers.lf.Load().processes(&all); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
