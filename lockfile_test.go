@@ -178,24 +178,6 @@ func TestLockFileHostile(t *testing.T) {
 	}
 	db := mustOpen(t, path, nil) // which is alone, and makes it anew
 	mustCount(t, db, 2)
-	if err := os.Truncate(lock, 0); err != nil {
-		t.Fatal(err)
-	}
-	_, err = count(db) // a fault, not the end
-	if err != nil && !errors.Is(err, ErrFailed) {
-		t.Error(err)
-	}
-	wantCounted(t, db, 2+uint64(btoi(err == nil)))
-	if err := db.Close(); err != nil && !errors.Is(err, ErrLockFile) {
-		t.Error(err)
-	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // openForeign opens the lock file as one who is not alone does.
@@ -205,42 +187,4 @@ func openForeign(lock string) (*lockFile, error) {
 		return nil, err
 	}
 	return openLockFile(lock, &o, 0o600, false)
-}
-
-// A lock file that is cut short while readers are in it: what they read stays, and
-// they end.
-func TestLockFileCutUnderReaders(t *testing.T) {
-	path := tempPath(t)
-	a, err := Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustCount(t, b, 1)
-	reader, err := a.Begin(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path+lockFileSuffix, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.Begin(false); !errors.Is(err, ErrLockFile) {
-		t.Errorf("begin: %v", err)
-	}
-	if v := reader.Bucket(testBucket).Get(counterKey); number(v) != 1 {
-		t.Errorf("the reader sees %x", v)
-	}
-	rollback(reader)
-	if _, err := count(a); !errors.Is(err, ErrLockFile) {
-		t.Errorf("count: %v", err)
-	}
-	for _, db := range []*DB{a, b} {
-		if err := db.Close(); err != nil && !errors.Is(err, ErrLockFile) {
-			t.Error(err)
-		}
-	}
-	wantCounted(t, mustOpen(t, path, nil), 1)
 }
