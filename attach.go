@@ -80,7 +80,7 @@ func (s *store) takePart() error {
 	if of.attached != attachedAlone || s.opts.Exclusive && !s.opts.ReadOnly {
 		return nil
 	}
-	if !of.mayLock {
+	if !of.mayLock || s.replayed {
 		return s.stayUnlisted()
 	}
 	lf, err := s.makeLockFile()
@@ -98,7 +98,7 @@ func (s *store) takePart() error {
 	of.lf = lf
 	p := s.newPeers(lf)
 	if s.opts.ReadOnly {
-		p.shared.Store(true)
+		p.share(true)
 		ok, err := of.locks.Try(dataAttached, false)
 		if !ok && err == nil {
 			err = errStranger
@@ -188,7 +188,7 @@ func (s *store) newPeers(lf *lockFile) *peers {
 func (s *store) lookAtOthers() (*recovered, error) {
 	lf := s.of.lf
 	p := s.newPeers(lf)
-	p.shared.Store(true)
+	p.share(true)
 	p.held.Store(true)
 	r, err := p.look(lf)
 	if err != nil {
@@ -275,13 +275,25 @@ func (p *peers) answer(lf *lockFile) error {
 // leaveAlone lets others in (H2).
 func (p *peers) leaveAlone(lf *lockFile) error {
 	s := p.s
+	select {
+	case s.writer <- struct{}{}:
+		defer func() { <-s.writer }()
+	case <-p.noWriters:
+	case <-p.life.Done():
+		return nil
+	}
+	s.drain()
 	p.mu.Lock()
-	p.shared.Store(true)
+	p.share(true)
 	s.republish()
 	p.mu.Unlock()
 	s.watch.tell() // who waits must wait for others, too
-	if err := p.reflect(); err != nil {
-		p.shared.Store(false)
+	err := p.writeAll(lf)
+	if err == nil {
+		err = p.reflect()
+	}
+	if err != nil {
+		p.share(false)
 		return err
 	}
 	ok, err := p.of.locks.Try(dataAttached, false)
@@ -296,6 +308,36 @@ func (p *peers) leaveAlone(lf *lockFile) error {
 		lf.wish.Store(0)
 		return nil
 	})
+}
+
+// writeAll ends the log, so that what was published is in the file, and tells the
+// others what that is. A handle that has failed writes nothing: others recover.
+func (p *peers) writeAll(lf *lockFile) error {
+	s := p.s
+	if s.failed() != nil {
+		return lf.touch(func() error { lf.dirty.Store(1); return nil })
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.endLog(); err != nil {
+		return err
+	}
+	return lf.touch(func() error {
+		lf.published.Store(uint64(s.meta.txid))
+		return nil
+	})
+}
+
+// share says whether readers use the lock file; there is no log meanwhile.
+func (p *peers) share(on bool) {
+	if p.shared.Swap(on) == on {
+		return
+	}
+	if on {
+		p.s.withoutLog(1)
+	} else {
+		p.s.withoutLog(-1)
+	}
 }
 
 // republish replaces the published snapshot by a copy, unless Close was called.

@@ -83,13 +83,9 @@ func TestCopyFile(t *testing.T) {
 	db := backupDB(t)
 	path := filepath.Join(t.TempDir(), "copy")
 	db.MustView(func(tx *mapleaf.Tx) error { return tx.CopyFile(path, 0o640) })
-	info, err := os.Stat(path)
-	must(t, err)
-	if got := info.Mode().Perm(); got != 0o640 {
-		t.Fatalf("mode %o, want 640", got)
-	}
+	wantMode(t, path, 0o640)
 	wantBackup(t, path)
-	err = db.View(func(tx *mapleaf.Tx) error {
+	err := db.View(func(tx *mapleaf.Tx) error {
 		return tx.CopyFile(filepath.Join(t.TempDir(), "no", "folder", "copy"), 0o600)
 	})
 	if err == nil {

@@ -9,41 +9,40 @@ import (
 )
 
 // A batch is what one sync makes durable: the transactions that were committed
-// while the batch before was on its way. It is open until the committer seals
-// it; only who holds the writer lock adds to it.
+// while the batch before was on its way. It is open until the committer takes it, or
+// until its epoch ends; only who holds the writer lock adds to it.
+//
+// A batch becomes durable in one of two ways: by a record in the log that holds
+// its operations; or by its epoch's pages, where there is no log, or where they are
+// fewer bytes than what the operations would cost.
 //
 // Invariants:
 //
 //	B1 Every transaction of a batch gets the batch's outcome, and none of it
 //	   before all of it is durable and published.
-//	B2 The reserve is enough for the links and the manifest that the batch may
-//	   need, and lies in the file: sealing takes no page from elsewhere and
-//	   never grows the file.
-//	B3 A page that was born and freed within the batch is not written, and its
-//	   id is free at once.
+//	B2 The record fits into what the log extent of its epoch has left.
 type batch struct {
-	first    tx.TxID // of its transactions
-	last     tx.TxID
-	root     tx.BucketHeader
-	pages    [][]*tx.Page // of each transaction, ascending
-	count    int          // of all of them
-	dead     map[tx.Ref]struct{}
-	changes  []change
-	freed    []freedExtent
-	reserve  []extent // for links
-	links    int      // pages in reserve
-	manifest extent   // for the manifest, if it may not fit into the meta
-	tail     extent   // cut off the file by Close
+	first    tx.TxID // of its transactions; 0 = none, it asks for a sync
+	state    tx.Snapshot
+	epoch    *epoch
+	pages    bool // durable by the pages of the epoch, which ends with the batch
+	ended    bool // the epoch ended with it when a transaction joined
 	sync     bool
+	ops      [][]byte   // of each transaction, for the record
+	room     int64      // what the record takes of the log extent at most
+	replaced []*tx.Page // resident pages that these transactions have replaced
 	done     chan struct{}
 	err      error
 }
 
-// room is what one transaction adds to the reserve of its batch.
+// room is what one transaction adds to what its epoch and batch need.
 type room struct {
+	pages    bool  // the transaction is to become durable by pages
+	log      int64 // bytes of the log extent
 	links    int
 	reserve  []extent
 	manifest extent
+	logs     []extent
 }
 
 // giveRoom puts back what was not needed after all.
@@ -51,52 +50,75 @@ func (s *store) giveRoom(r room) {
 	for _, e := range r.reserve {
 		s.free.give(e)
 	}
+	for _, e := range r.logs {
+		s.free.give(e)
+	}
 	s.free.give(r.manifest)
 }
 
-// prepare obtains everything that the commit of pages can need: free pages for
-// the batch's links and manifest, room in the file, and address space (W2).
-func (w *writer) prepare(pages, unused int) (room, error) {
+// prepare decides how the transaction is to become durable, and obtains everything
+// that this can need: free pages for the epoch's links and manifest, room in the
+// file, and address space (W2).
+func (w *writer) prepare(pages, unused int, ops []byte) (r room, err error) {
 	s := w.s
 	slices.SortFunc(w.freed, func(a, b freedExtent) int { return cmp.Compare(a.first, b.first) })
 	if err := s.free.check(w.freed, s.first); err != nil {
 		return room{}, err
 	}
-	own := len(w.runs) + unused + len(w.freed) + 2
-	links := chainRoom(own, s.chain.capacity)
-	extents := pages + int(links)
+	own := len(w.runs) + unused + len(w.freed) + 4
+	defer func() {
+		if err != nil {
+			s.giveRoom(r)
+		}
+	}()
 	s.mu.Lock()
-	if b := s.mu.open; b != nil {
-		extents += b.count + b.links
+	e := s.mu.epoch
+	r.pages = s.byPages(w, ops, pages, &r)
+	r.links = int(chainRoom(len(e.changes)+own, s.capacity)) - e.links
+	if !s.logging() {
+		r.links = int(chainRoom(own, s.capacity)) // the epoch may end before we join it
 	}
+	extents := e.pages + pages + e.links + r.links
 	s.mu.Unlock()
 
-	r := room{links: int(links)}
+	if err := w.takeLinks(&r); err != nil {
+		return r, err
+	}
+	if n := manifestPages(extents, s.pageSize); n > 0 && r.pages {
+		if r.manifest, err = s.takePages(n); err != nil {
+			return r, err
+		}
+	}
+	w.takeLogs(&r, len(ops))
+	return r, s.makeRoom(w.base)
+}
+
+// takePages takes n pages side by side for the store itself.
+func (s *store) takePages(n uint32) (extent, error) {
+	e, ok := s.free.take(n)
+	if !ok {
+		return e, ErrMaxSizeReached
+	}
+	return e, nil
+}
+
+// takeLinks takes pages for links, preferably behind those of the transaction.
+func (w *writer) takeLinks(r *room) error {
+	links := uint32(max(r.links, 0))
+	r.links = int(links)
 	r.reserve = w.tails(links)
 	for _, e := range r.reserve {
 		links -= e.count
 	}
 	for links > 0 {
-		e, ok := s.free.takeRun(links)
+		e, ok := w.s.free.takeRun(links)
 		if !ok {
-			s.giveRoom(r)
-			return room{}, ErrMaxSizeReached
+			return ErrMaxSizeReached
 		}
 		r.reserve = append(r.reserve, e)
 		links -= e.count
 	}
-	if n := manifestPages(extents, s.pageSize); n > 0 {
-		var ok bool
-		if r.manifest, ok = s.free.take(n); !ok {
-			s.giveRoom(r)
-			return room{}, ErrMaxSizeReached
-		}
-	}
-	if err := s.makeRoom(w.base); err != nil {
-		s.giveRoom(r)
-		return room{}, err
-	}
-	return r, nil
+	return nil
 }
 
 // tails cuts up to n pages from the unused ends of the transaction's runs, which
@@ -162,64 +184,62 @@ func (s *store) growFile(need int64) error {
 }
 
 // join adds the transaction to the open batch and makes its state the newest.
-func (w *writer) join(snap *tx.Snapshot, pages []*tx.Page, unused []extent, r room) (
-	*batch, error) {
+func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*batch, error) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.failed(); err != nil {
+	if err := s.refused(); err != nil {
 		return nil, err
+	}
+	e := s.mu.epoch
+	if e.first == 0 {
+		e.first = w.txid
 	}
 	b := s.mu.open
 	if b == nil {
-		b = &batch{first: w.txid, done: make(chan struct{})}
+		b = &batch{first: w.txid, epoch: e, done: make(chan struct{})}
 		s.mu.open = b
 	}
-	b.last = w.txid
-	b.root = snap.Root
-	b.pages = append(b.pages, pages)
-	b.count += len(pages)
-	b.sync = b.sync || !s.db.NoSync
-	b.reserve = append(b.reserve, r.reserve...)
-	b.links += r.links
-	if r.manifest.count > b.manifest.count {
-		b.manifest, r.manifest = r.manifest, b.manifest
+	b.sync = b.sync || !s.db.NoSync || e.endLog
+	e.sync = e.sync || b.sync
+	b.pages = b.pages || r.pages
+	b.ops = append(b.ops, ops)
+	b.room += r.log
+	e.logUsed += r.log
+	for _, p := range w.replaced {
+		if birthOf(p.Stamp, w.txid) >= e.first { // the others go with their epoch
+			b.replaced = append(b.replaced, p)
+		}
 	}
-	s.free.give(r.manifest)
-	w.account(b, unused)
+	e.take(s, r)
+	w.account(e, unused)
 
 	s.mu.head = *snap
 	s.mu.head.TxID = w.txid
 	s.mu.head.HWM = tx.PageID(s.free.top())
+	b.state, e.state = s.mu.head, s.mu.head
+	s.mu.newest = b
+	if s.logging() && (b.pages || s.full(e)) {
+		s.endEpoch(b)
+	}
 	w.leave()
 	s.mu.wake.Signal()
 	return b, nil
 }
 
-// account adds what the transaction took, gave and freed to the batch's changes.
-func (w *writer) account(b *batch, unused []extent) {
-	free := &w.s.free
-	for _, r := range w.runs {
-		if r.used > 0 {
-			b.changes = append(b.changes, change{extent: extent{r.first, r.used}, delta: -1})
-		}
-		free.give(extent{r.first + tx.PageID(r.used), r.count - r.used})
+// take adds to the epoch what a transaction has obtained for it.
+func (e *epoch) take(s *store, r room) {
+	e.reserve = append(e.reserve, r.reserve...)
+	e.links += r.links
+	if r.manifest.count > e.manifest.count {
+		e.manifest, r.manifest = r.manifest, e.manifest
 	}
-	for _, e := range unused {
-		b.changes = append(b.changes, change{extent: e, delta: +1})
-		free.give(e)
+	s.free.give(r.manifest)
+	if e.logs == nil && !s.mu.starting {
+		e.logs, r.logs = r.logs, nil
+		s.mu.starting = len(e.logs) > 0 && !s.logging()
 	}
-	for _, f := range w.freed {
-		if f.birth < b.first {
-			b.changes = append(b.changes, change{f.extent, +1, f.birth, f.freed})
-			b.freed = append(b.freed, f)
-			continue
-		}
-		if b.dead == nil {
-			b.dead = make(map[tx.Ref]struct{})
-		}
-		b.dead[tx.Ref{ID: f.first, Stamp: f.birth.Stamp()}] = struct{}{}
-		b.changes = append(b.changes, change{extent: f.extent, delta: +1})
-		free.give(f.extent)
+	for _, x := range r.logs {
+		s.free.give(x)
 	}
 }

@@ -57,6 +57,8 @@ func TestLedgerModel(t *testing.T) {
 func sameChain(t *testing.T, db *DB) {
 	t.Helper()
 	s := db.store
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	disk, err := loadChain(s.file, s.meta)
 	if err != nil {
 		t.Fatal(err)
@@ -88,9 +90,11 @@ func TestChainStaysShort(t *testing.T) {
 		longest := 0
 		for i := range 400 {
 			m = m.mustUpdate(t, db, r, 1+r.IntN(30))
+			db.store.writing.Lock()
 			c := &db.store.chain
 			least := c.pagesFor(c.tree.Len())
 			longest = max(longest, len(c.links)-2*least)
+			db.store.writing.Unlock()
 			if i%10 == 0 {
 				sameChain(t, db)
 				mustCheck(t, db)
@@ -152,7 +156,7 @@ func TestManyFreePages(t *testing.T) {
 	path := tempPath(t)
 	scatter(t, path, free)
 	rec := &recorder{}
-	db, err := Open(path, 0o600, &Options{wrapFile: rec.wrap, NoSync: true})
+	db, err := Open(path, 0o600, &Options{wrapFile: rec.wrap, NoSync: true, LogSize: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,8 @@ type space struct {
 	free  []extent
 	held  []extent // freed, and still seen by some reader
 	taken []extent // by the running write transaction
-	own   []extent // chain and manifest
+	own   []extent // chain, manifest and log
+	top   uint64   // the high-water mark, which may have fallen since
 	exact bool     // the moment is that of the transaction asked for
 }
 
@@ -21,10 +22,18 @@ type space struct {
 // freed pages meanwhile.
 func (s *store) spaceAt(base tx.TxID) *space {
 	v := &space{}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v.exact = s.quietAt(base)
 	if v.exact {
+		e := s.mu.epoch
+		v.own = append(append(v.own, e.reserve...), e.logs...)
+		v.own = append(v.own, e.manifest, s.log.extents[0].extent, s.log.extents[1].extent)
+		for _, f := range e.freed {
+			v.held = append(v.held, f.extent)
+		}
 		for _, l := range s.chain.links {
 			v.own = append(v.own, extent{l.ref.ID, 1})
 		}
@@ -45,13 +54,15 @@ func (s *store) spaceAt(base tx.TxID) *space {
 		}
 	}
 	v.taken = slices.Clone(f.mu.taken)
+	v.top = f.mu.hwm
 	return v
 }
 
-// quietAt reports whether base is the newest committed state and durable. The
-// caller holds mu; as long as it does, the committer rests.
+// quietAt reports whether base is the newest committed state and no epoch but the
+// running one is in memory. The caller holds writing and mu; as long as it does,
+// nothing changes.
 func (s *store) quietAt(base tx.TxID) bool {
-	return s.mu.head.TxID == base && s.mu.open == nil && s.mu.sealing == nil
+	return s.mu.head.TxID == base && s.mu.newest == nil && len(s.mu.queue) == 0 && !s.replayed
 }
 
 // CheckSpace implements tx.Host. For a transaction that does not stand at the
@@ -89,29 +100,30 @@ func (s *store) checkSpace(t *tx.Tx, reached []uint64, report func(error)) {
 		return
 	}
 	c.mark(v.held, "freed")
-	c.mark(v.own, "part of the free-space chain or a manifest")
+	c.mark(v.own, "part of the free-space chain, a manifest or the log")
 	c.cover(v.taken)
 	if w != nil {
 		for _, f := range w.freed {
 			c.mark([]extent{f.extent}, "freed by this transaction")
 		}
 	}
-	c.missing()
+	c.missing(v.top)
 	s.checkChain(base, report)
 }
 
 // checkChain reads the chain again and compares it with the ledger, unless
 // another commit comes between.
 func (s *store) checkChain(base tx.TxID, report func(error)) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
-	m := *s.meta
+	quiet := s.quietAt(base)
 	s.mu.Unlock()
-	c, err := loadChain(s.file, &m)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.quietAt(base) {
+	if !quiet {
 		return
 	}
+	m := s.meta
+	c, err := loadChain(s.file, m)
 	switch {
 	case err != nil:
 		report(err)
@@ -152,14 +164,15 @@ func (c *spaceCheck) cover(extents []extent) {
 	}
 }
 
-// missing reports runs of pages that are nowhere.
-func (c *spaceCheck) missing() {
-	for id := uint64(c.first); id < c.hwm; id++ {
+// missing reports runs of pages below top that are nowhere.
+func (c *spaceCheck) missing(top uint64) {
+	top = min(top, c.hwm)
+	for id := uint64(c.first); id < top; id++ {
 		if c.has(id) {
 			continue
 		}
 		from := id
-		for id+1 < c.hwm && !c.has(id+1) {
+		for id+1 < top && !c.has(id+1) {
 			id++
 		}
 		c.report(tx.Corrupt(tx.PageID(from), "pages %d to %d are neither in use nor free",

@@ -64,6 +64,13 @@ func (f *slowSync) Sync() error {
 	return f.file.Sync()
 }
 
+func (f *slowSync) WriteVecDurable(bufs [][]byte, off int64) error {
+	if err := f.file.WriteVec(bufs, off); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
 // holdSync puts a slowSync under an open database.
 func holdSync(db *DB) *slowSync {
 	f := &slowSync{db.store.file, make(chan struct{}), make(chan error)}
@@ -229,6 +236,9 @@ func TestGroupCommit(t *testing.T) {
 			for range each {
 				err := db.Update(func(tx *Tx) error {
 					b := tx.Bucket(testBucket)
+					if b == nil {
+						return fmt.Errorf("bucket is missing: %w", tx.Err())
+					}
 					var n uint64
 					if v := b.Get(counter); v != nil {
 						n = binary.LittleEndian.Uint64(v)

@@ -8,6 +8,8 @@ import "errors"
 // dst holds what was committed until then.
 func Compact(dst, src *DB, txMaxSize int64) error {
 	c := &compactor{dst: dst, sizeMax: txMaxSize}
+	dst.store.withoutLog(+1) // it would leave holes
+	defer dst.store.withoutLog(-1)
 	err := src.View(func(t *Tx) error {
 		return t.ForEach(func(name []byte, b *Bucket) error {
 			return c.bucket(nil, name, b)

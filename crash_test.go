@@ -22,9 +22,13 @@ const sector = 512
 // whether a sector written since the last sync survives.
 func crashImage(base []byte, ops []op, at int, keep func() bool) []byte {
 	synced := 0
+	durable := make([]bool, at)
 	for i, o := range ops[:at] {
-		if o.kind == opSync {
+		switch o.kind {
+		case opSync:
 			synced = i
+		case opDurable:
+			durable[durableWrite(ops, i)] = true
 		}
 	}
 	img := &memFile{b: append([]byte(nil), base...)}
@@ -40,7 +44,7 @@ func crashImage(base []byte, ops []op, at int, keep func() bool) []byte {
 			}
 		case opWrite:
 			for n := 0; n < len(o.data); n += sector {
-				if i < synced || keep() {
+				if i < synced || durable[i] || keep() {
 					piece := o.data[n:min(n+sector, len(o.data))]
 					img.WriteVec([][]byte{piece}, o.off+int64(n))
 				}
@@ -48,6 +52,23 @@ func crashImage(base []byte, ops []op, at int, keep func() bool) []byte {
 		}
 	}
 	return img.b
+}
+
+func countOps(ops []op, kind opKind) (n int) {
+	for _, o := range ops {
+		if o.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// durableWrite returns the write that op number i has made durable.
+func durableWrite(ops []op, i int) int {
+	at := ops[i].off
+	for i--; ops[i].kind != opWrite || ops[i].off != at; i-- {
+	}
+	return i
 }
 
 // acknowledged returns the largest note before op number at.
@@ -143,16 +164,31 @@ func survivors(r *rand.Rand) map[string]func() bool {
 }
 
 func TestCrashStates(t *testing.T) {
-	for _, o := range []Options{{}, {PageSize: 16384}} {
-		r := testRand(t, uint64(o.PageSize))
-		h := recordHistory(t, r, 8, o)
+	step := 1
+	if testing.Short() {
+		step = 4 // how the operations fall differs from history to history
+	}
+	for _, o := range []Options{
+		{}, {PageSize: 16384},
+		{logAtOnce: true, LogSize: 64 << 10},
+		{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 64 << 10},
+	} {
+		r := testRand(t, uint64(o.PageSize)+uint64(o.CheckpointBytes))
+		commits := 8
+		if o.logAtOnce {
+			commits = 25
+		}
+		h := recordHistory(t, r, commits, o)
+		if n := countOps(h.ops, opDurable); (n >= commits/2) != o.logAtOnce {
+			t.Errorf("%v: %d of %d commits went by the log", &o, n, commits)
+		}
 		path := tempPath(t)
-		for at := 0; at <= len(h.ops); at++ {
+		for at := 0; at <= len(h.ops); at += step {
 			for name, keep := range survivors(r) {
 				img := crashImage(h.base, h.ops, at, keep)
 				if err := h.reopen(path, img, acknowledged(h.ops, at), o, r); err != nil {
-					t.Fatalf("page size %d, crash before op %d of %d, %s survive: %v",
-						o.PageSize, at, len(h.ops), name, err)
+					t.Fatalf("%v, crash before op %d of %d, %s survive: %v",
+						&o, at, len(h.ops), name, err)
 				}
 			}
 		}

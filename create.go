@@ -18,7 +18,8 @@ import (
 //
 //	N1 A database appears under its name whole and durable or not at all: it is
 //	   made under another name in the same folder, synced, and renamed. Nobody's
-//	   file is replaced by that, except an empty one under its exclusive lock.
+//	   file is replaced by that, except an empty one under its exclusive lock,
+//	   which a crash may remove where it cannot be replaced in one step.
 //	N2 After every open and lock the path must still name the open inode; if
 //	   not, somebody has replaced it meanwhile, and the opening begins again.
 //	N3 A file that is neither empty nor a Mapleaf database is not touched.
@@ -29,6 +30,8 @@ import (
 type file interface {
 	ReadAt(p []byte, off int64) (int, error)
 	WriteVec(bufs [][]byte, off int64) error
+	WriteVecDurable(bufs [][]byte, off int64) error
+	WriteBack(off, n int64) error
 	Allocate(size int64) error
 	Truncate(size int64) error
 	Sync() error
@@ -196,6 +199,28 @@ func (o *Options) refuseNetwork(mf *mmapfile.File) error {
 	return fmt.Errorf("%w: %s", ErrNetwork, name)
 }
 
+// openBulk opens the file once more, so that checkpoints have a descriptor of their
+// own. It reports false if the path names another file by now.
+func (s *store) openBulk() bool {
+	if s.bulk != nil {
+		return true
+	}
+	mine, err := s.mf.Identity()
+	if err != nil {
+		return false
+	}
+	of, err := s.opts.openExisting(s.path)
+	if err != nil {
+		return false
+	}
+	if its, err := of.mf.Identity(); err != nil || its != mine {
+		_ = of.mf.Close() // it is not ours
+		return false
+	}
+	s.bulk = of
+	return true
+}
+
 // replaceEmpty puts a new database in the place of an empty file, whose
 // exclusive lock the caller holds.
 func replaceEmpty(path string, o *Options) error {
@@ -203,10 +228,38 @@ func replaceEmpty(path string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := create(path, info.Mode().Perm(), o, mmapfile.Rename); err != nil {
+	err = create(path, info.Mode().Perm(), o, replaceOpen)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return errAgain
+	}
+	return err
+}
+
+// replaceOpen is mmapfile.Rename over an empty file that this process has open.
+// File systems that Windows has beside NTFS do not replace what is open, but let
+// it be renamed: there the file goes aside first.
+func replaceOpen(from, to string) error {
+	err := mmapfile.Rename(from, to)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, mmapfile.ErrSharing) {
+		return replaceAside(from, to)
+	}
+	return err
+}
+
+// replaceAside gives the file at to another name, puts the one at from in its
+// place, and removes it. A crash in between leaves nothing at to, or two files.
+// If that cannot be done, the file at to gets its name back, unless there is a
+// new one: then the error is fs.ErrExist.
+func replaceAside(from, to string) error {
+	aside := from + ".old"
+	if err := mmapfile.RenameNew(to, aside); err != nil {
 		return err
 	}
-	return errAgain
+	err := mmapfile.RenameNew(from, to)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return errors.Join(err, mmapfile.RenameNew(aside, to))
+	}
+	return errors.Join(err, os.Remove(aside))
 }
 
 // create makes a new database and gives it its name by rename.

@@ -29,11 +29,7 @@ func TestOpenCreates(t *testing.T) {
 		t.Fatal("a new database is read-only, or has no logger")
 	}
 	must(t, db.Close())
-	info, err := os.Stat(path)
-	must(t, err)
-	if got := info.Mode().Perm(); got != 0o640 {
-		t.Fatalf("mode %o, want 640", got)
-	}
+	wantMode(t, path, 0o640)
 	names, err := os.ReadDir(filepath.Dir(path))
 	must(t, err)
 	if len(names) != 2 { // the lock file, too

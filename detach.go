@@ -155,7 +155,7 @@ func (p *peers) regain(lf *lockFile) bool {
 		lf.alonePid.Store(uint32(os.Getpid()))
 		return nil
 	})
-	p.shared.Store(false)
+	p.share(false)
 	s.republishLocked(p)
 	_ = p.reflect() // which only takes out
 	return true

@@ -11,12 +11,13 @@ import (
 // runWithFailure opens the database at path, works on it and closes it, while
 // one call of the file fails. It returns the errors that were seen, in order,
 // and the models that the file may hold afterwards.
-func runWithFailure(t *testing.T, path string, rec *recorder, start model) (
+func runWithFailure(t *testing.T, path string, rec *recorder, start model, o Options) (
 	errs []error, allowed []model) {
 	t.Helper()
 	r := testRand(t, 11)
 	allowed = []model{start}
-	db, err := Open(path, 0o600, &Options{wrapFile: rec.wrap})
+	o.wrapFile = rec.wrap
+	db, err := Open(path, 0o600, &o)
 	if err != nil {
 		return []error{err}, allowed
 	}
@@ -61,16 +62,35 @@ func runWithFailure(t *testing.T, path string, rec *recorder, start model) (
 // nothing unacknowledged is seen, and the file opens again with a state that was
 // acknowledged or was under way.
 func TestEveryCallFails(t *testing.T) {
+	for name, o := range map[string]Options{
+		"pages": {LogSize: -1},
+		"log":   {logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 256 << 10},
+	} {
+		t.Run(name, func(t *testing.T) { everyCallFails(t, o) })
+	}
+}
+
+func everyCallFails(t *testing.T, o Options) {
 	dir := t.TempDir()
 	origin := filepath.Join(dir, "origin.db")
 	db := mustOpen(t, origin, nil)
 	start := model{}.mustUpdate(t, db, testRand(t, 10), 100)
 	mustClose(t, db)
+	// A file that was not closed, so that opening it has a log to replay.
+	if db = mustOpen(t, origin, &o); o.logAtOnce {
+		for range 3 {
+			start = start.mustUpdate(t, db, testRand(t, 10), 20)
+		}
+		if err := abandon(db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, db)
 	path := filepath.Join(dir, "work.db")
 	for at := 1; ; at++ {
 		copyFile(t, origin, path)
 		rec := &recorder{failAt: at}
-		errs, allowed := runWithFailure(t, path, rec, start)
+		errs, allowed := runWithFailure(t, path, rec, start, o)
 		if rec.calls < at {
 			if at < 20 {
 				t.Fatalf("only %d calls", at)

@@ -142,7 +142,7 @@ func (s *store) follow(m *meta, before tx.TxID) error {
 		return err
 	}
 	s.publish(&tx.Snapshot{
-		Shift: s.shift, Root: m.root, TxID: m.txid, HWM: m.hwm, Source: s,
+		Shift: s.shift, Root: m.root, TxID: m.txid, HWM: m.hwm, Written: m.txid, Source: s,
 	})
 	s.watch.tell()
 	return nil
@@ -171,8 +171,8 @@ func (s *store) live() ([]tx.TxID, error) {
 
 // liveHere is live for the readers of this process alone: what a decision about
 // its mappings needs.
-func (s *store) liveHere() []tx.TxID {
-	live := s.slots.live(nil)
+func (s *store) liveHere(buf []tx.TxID) []tx.TxID {
+	live := s.slots.live(buf)
 	p := s.peers
 	if p == nil {
 		return live
@@ -185,6 +185,8 @@ func (s *store) liveHere() []tx.TxID {
 // reload takes over a state that another process has written (E2). The caller
 // holds the turn, and s.writer; nothing is open or on its way.
 func (s *store) reload(r *recovered) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	size, err := s.file.Size()
 	if err != nil {
 		return err
@@ -211,10 +213,13 @@ func (s *store) reload(r *recovered) error {
 	defer s.mu.Unlock()
 	s.seen = max(s.seen, r.seen)
 	s.meta, s.metaSlot = r.meta, r.slot
+	s.durable.Store(uint64(r.meta.txid))
 	s.mu.head = tx.Snapshot{
-		Shift: s.shift, Root: r.meta.root, TxID: r.meta.txid, HWM: r.meta.hwm, Source: s,
+		Shift: s.shift, Root: r.meta.root, TxID: r.meta.txid, HWM: r.meta.hwm,
+		Written: r.meta.txid, Source: s,
 	}
-	s.mu.finished = nil
+	s.mu.finished, s.mu.written = nil, r.meta.txid
+	s.mu.epoch = &epoch{number: s.mu.epoch.number + 1}
 	return nil
 }
 

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +34,22 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// wantMode fails the test unless the file at path has the permissions that any
+// new file gets from mode. How much of it a file keeps is up to the system:
+// Windows knows whether it may be written.
+func wantMode(t testing.TB, path string, mode fs.FileMode) {
+	t.Helper()
+	plain := filepath.Join(t.TempDir(), "plain")
+	must(t, os.WriteFile(plain, nil, mode))
+	want, err := os.Stat(plain)
+	must(t, err)
+	got, err := os.Stat(path)
+	must(t, err)
+	if got.Mode() != want.Mode() {
+		t.Fatalf("%s has mode %v, want %v", path, got.Mode(), want.Mode())
 	}
 }
 

@@ -16,7 +16,18 @@ import (
 // transaction after the other and says so on its standard output; after a while
 // it is killed. Everything that it acknowledged must be there.
 
-const killEnv = "MAPLEAF_KILL_TEST_FILE"
+const (
+	killEnv    = "MAPLEAF_KILL_TEST_FILE"
+	killLogEnv = "MAPLEAF_KILL_TEST_LOG" // the child commits by the log
+)
+
+// killOptions lets a log begin at once, whose checkpoints are small.
+func killOptions(log bool) *Options {
+	if !log {
+		return nil
+	}
+	return &Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 512 << 10}
+}
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(killEnv); path != "" {
@@ -74,7 +85,7 @@ func killStep(db *DB) (n uint64, err error) {
 
 // killChild commits until it is killed.
 func killChild(path string) error {
-	db, err := Open(path, 0o600, nil)
+	db, err := Open(path, 0o600, killOptions(os.Getenv(killLogEnv) != ""))
 	if err != nil {
 		return err
 	}
@@ -106,8 +117,12 @@ func childCommand(env ...string) (*exec.Cmd, error) {
 
 // killRound lets a child work for a while, kills it, and returns the last
 // transaction that it acknowledged.
-func killRound(path string, wait time.Duration) (acked uint64, err error) {
-	cmd, err := childCommand(killEnv + "=" + path)
+func killRound(path string, wait time.Duration, log bool) (acked uint64, err error) {
+	env := []string{killEnv + "=" + path}
+	if log {
+		env = append(env, killLogEnv+"=1")
+	}
+	cmd, err := childCommand(env...)
 	if err != nil {
 		return 0, err
 	}
@@ -167,11 +182,11 @@ func TestKill(t *testing.T) {
 	r := testRand(t, 70)
 	path := filepath.Join(t.TempDir(), "kill.db")
 	for round := range rounds {
-		acked, err := killRound(path, time.Duration(r.IntN(8000))*time.Microsecond)
+		acked, err := killRound(path, time.Duration(r.IntN(8000))*time.Microsecond, round%3 > 0)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		db, err := Open(path, 0o600, nil)
+		db, err := Open(path, 0o600, killOptions(round%5 > 2))
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -200,5 +215,6 @@ func TestKill(t *testing.T) {
 // abandon closes a database as a kill does: without a word to the file.
 func abandon(db *DB) error {
 	db.store.fail(errInjected)
+	db.store.told.Store(true)
 	return db.Close()
 }

@@ -240,7 +240,7 @@ func (s *store) unmapOld() {
 		last = max(last, m.last)
 	}
 	s.slots.await(wakeMappings, uint64(last))
-	live := s.liveHere()
+	live := s.liveHere(nil)
 	kept := s.maps.mu.old[:0]
 	for _, m := range s.maps.mu.old {
 		if m == s.maps.mu.published || m.pins > 0 || len(live) > 0 && live[0] <= m.last {

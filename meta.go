@@ -30,8 +30,9 @@ import (
 //	88      4     entries          extents that the manifest names
 //	92      4     zero
 //	96      8     entries checksum xxhash64 of the entries, seeded with the txid
-//	104     24    log 0            first page, pages (4 each), salt, first txid (8 each)
-//	128     24    log 1            the same; both are zero in format 1
+//	104     24    log              the extent of the redo log that the next epoch uses:
+//	                               first page, pages (4 each), salt, zero (8 each)
+//	128     24    log              the one that is used after it; both zero = no log
 //	152     16    file id          random, from the creation of the file
 //	168     8     checksum         xxhash64 of bytes 0 to 167
 //	176     3920  entries          of an inline manifest, else zero
@@ -62,6 +63,8 @@ const (
 	metaEntrySum   = 96
 	metaLog        = 104
 	metaLogSize    = 24
+	metaLogPages   = 4
+	metaLogSalt    = 8
 	metaFileID     = 152
 	metaChecksum   = 168
 	metaEntries    = 176
@@ -99,6 +102,7 @@ type meta struct {
 	entries    []manifestEntry // of an inline manifest
 	entryCount uint32
 	entrySum   uint64
+	logs       [2]logExtent // in the order in which they will be used
 	fileID     [16]byte
 }
 
@@ -124,6 +128,12 @@ func (m *meta) encode() []byte {
 	le.PutUint32(b[metaManPages:], m.manPages)
 	le.PutUint32(b[metaEntryCount:], m.entryCount)
 	le.PutUint64(b[metaEntrySum:], m.entrySum)
+	for i, x := range m.logs {
+		at := b[metaLog+i*metaLogSize:]
+		le.PutUint32(at, uint32(x.first))
+		le.PutUint32(at[metaLogPages:], x.count)
+		le.PutUint64(at[metaLogSalt:], x.salt)
+	}
 	copy(b[metaFileID:], m.fileID[:])
 	le.PutUint64(b[metaChecksum:], xxhash.Sum64(b[:metaChecksum]))
 	if m.manifest.ID == 0 {
@@ -166,10 +176,11 @@ func decodeMeta(b []byte) (*meta, error) {
 		entrySum:   le.Uint64(b[metaEntrySum:]),
 		fileID:     [16]byte(b[metaFileID:]),
 	}
-	for _, v := range b[metaLog : metaLog+2*metaLogSize] {
-		if v != 0 {
-			return nil, fmt.Errorf("%w: file has a log, which format %d does not",
-				ErrVersionMismatch, formatV1)
+	for i := range m.logs {
+		at := b[metaLog+i*metaLogSize:]
+		m.logs[i] = logExtent{
+			extent{tx.PageID(le.Uint32(at)), le.Uint32(at[metaLogPages:])},
+			le.Uint64(at[metaLogSalt:]),
 		}
 	}
 	if err := m.validate(); err != nil {
@@ -189,7 +200,7 @@ func (m *meta) validate() error {
 	}
 	first := firstPage(m.pageSize)
 	switch {
-	case m.txid.Stamp() == 0 || m.durable > m.txid:
+	case m.txid.Stamp() == 0 || m.durable > m.txid && m.logs[0].count == 0:
 		return tx.Corrupt(0, "meta has txid %d, durable through %d", m.txid, m.durable)
 	case m.hwm < first:
 		return tx.Corrupt(0, "meta has high-water mark %d", m.hwm)
@@ -207,6 +218,24 @@ func (m *meta) validate() error {
 			m.manPages, m.manifest.ID)
 	case m.entryCount > uint32(m.hwm):
 		return tx.Corrupt(0, "meta has %d manifest entries", m.entryCount)
+	}
+	return m.validateLogs(first)
+}
+
+// validateLogs checks that there are two logs within the file, or none.
+func (m *meta) validateLogs(first tx.PageID) error {
+	if m.logs == [2]logExtent{} {
+		return nil
+	}
+	for _, x := range m.logs {
+		if x.count == 0 || x.salt == 0 || x.first < first || x.end() > uint64(m.hwm) {
+			return tx.Corrupt(0, "meta has a log of %d pages at page %d", x.count, x.first)
+		}
+	}
+	if m.closed || m.logs[0].end() > uint64(m.logs[1].first) &&
+		m.logs[1].end() > uint64(m.logs[0].first) {
+		return tx.Corrupt(0, "meta has logs at pages %d and %d", m.logs[0].first,
+			m.logs[1].first)
 	}
 	return nil
 }

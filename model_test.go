@@ -106,7 +106,11 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			rng := dbtest.Rand(t, uint64(round))
 			w := &world{t: t, rng: rng, swarm: drawSwarm(rng), now: newModel()}
-			w.db = openDB(t, noSync, pageSize(w.swarm.pageSize))
+			log := func(*mapleaf.Options) {}
+			if round%2 == 1 {
+				log = mapleaf.WithLog
+			}
+			w.db = openDB(t, noSync, pageSize(w.swarm.pageSize), log)
 			t.Cleanup(w.closeReaders)
 			for range 30 {
 				w.step()

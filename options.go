@@ -18,6 +18,15 @@ const (
 	pageSizeMax = 64 << 10
 )
 
+// Defaults of Options.
+const (
+	// DefaultCheckpointBytes is what Options.CheckpointBytes stands at.
+	DefaultCheckpointBytes = 256 << 20
+
+	// DefaultLogSize is what Options.LogSize stands at.
+	DefaultLogSize = 64 << 20
+)
+
 // Defaults of the fields of DB that programs written for bbolt set.
 const (
 	// DefaultMaxBatchSize is the initial value of DB.MaxBatchSize.
@@ -126,12 +135,28 @@ type Options struct {
 	// become older than MaxReadAge, on a goroutine of the database, which waits
 	// for it to return.
 	OnLongRead func(LongRead)
+	// CheckpointBytes bounds the memory for committed pages that are not written to
+	// their places in the file yet, in bytes: when they reach it, they are, beside
+	// further commits, which may take as much again meanwhile. More of them means
+	// fewer writes where the same pages change often. With NoSync, where a write
+	// costs no more than a copy, it is a sixteenth. Zero means
+	// DefaultCheckpointBytes.
+	CheckpointBytes int
+
+	// LogSize is the largest size of each of the two parts of the redo log, in
+	// bytes. The log lies in the file while it is open, once small commits have
+	// shown that it pays; Close takes it out again. Zero means DefaultLogSize,
+	// and a negative number means no log: every commit writes its pages.
+	LogSize int
 
 	// wrapFile puts a layer between the page manager and the file, for tests.
 	wrapFile func(file) file
 
 	// network tells the name of the network file system of a file, for tests.
 	network func(*mmapfile.File) (string, error)
+
+	// logAtOnce makes the log begin with the first commit, for tests.
+	logAtOnce bool
 
 	// trustManifest turns off the check that decides whether the newest meta
 	// counts after a crash, so that tests can show that they would notice.
@@ -155,11 +180,11 @@ func (o *Options) String() string {
 		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
 		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
 		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, AllowNetwork: %t, "+
-		"MaxReadAge: %s, OnLongRead: %p}",
+		"MaxReadAge: %s, OnLongRead: %p, CheckpointBytes: %d, LogSize: %d}",
 		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
 		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
 		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive, o.AllowNetwork,
-		o.MaxReadAge, o.OnLongRead)
+		o.MaxReadAge, o.OnLongRead, o.CheckpointBytes, o.LogSize)
 }
 
 // filled returns a copy of o with what zero values stand for, or an error that
@@ -178,6 +203,13 @@ func (o *Options) filled() (Options, error) {
 	if c.network == nil {
 		c.network = (*mmapfile.File).Network
 	}
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = DefaultCheckpointBytes
+	}
+	if c.LogSize == 0 {
+		c.LogSize = DefaultLogSize
+	}
+	c.LogSize = max(c.LogSize, 0) &^ (pageSizeMax - 1)
 	if c.Logger == nil {
 		c.Logger = discard
 	}
@@ -190,6 +222,9 @@ func (o *Options) validate() error {
 	}
 	if o.MaxReadAge < 0 {
 		return fmt.Errorf("mapleaf: Options.MaxReadAge is negative: %s", o.MaxReadAge)
+	}
+	if o.CheckpointBytes < 0 {
+		return fmt.Errorf("mapleaf: Options.CheckpointBytes is negative: %d", o.CheckpointBytes)
 	}
 	if !validPageSize(uint64(o.PageSize)) {
 		return fmt.Errorf("mapleaf: Options.PageSize is not a power of two from %d to %d: %d",

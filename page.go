@@ -179,15 +179,23 @@ func (s *store) Verify(snap *tx.Snapshot, ref tx.Ref, kind tx.Kind) (uint32, err
 		return 0, tx.Corrupt(ref.ID, "reference leads outside pages %d to %d",
 			s.first, snap.HWM)
 	}
-	if uint64(snap.HWM)<<snap.Shift > uint64(len(snap.Data)) {
-		return 0, tx.Corrupt(ref.ID, "high-water mark %d passes the mapping", snap.HWM)
-	}
 	off := uint64(ref.ID) << snap.Shift
+	if off+uint64(s.pageSize) > uint64(len(snap.Data)) {
+		return 0, tx.Corrupt(ref.ID, "page is behind the end of the mapping")
+	}
 	h := decodePageHeader(snap.Data[off : off+headerSize])
 	if err := h.check(ref, kind, snap.HWM); err != nil {
 		return 0, err
 	}
-	b := snap.Data[off : off+uint64(h.count)<<snap.Shift]
+	if h.birth > snap.Written {
+		return 0, tx.Corrupt(ref.ID, "born in transaction %d, and the file ends with %d",
+			h.birth, snap.Written)
+	}
+	end := off + uint64(h.count)<<snap.Shift
+	if end > uint64(len(snap.Data)) {
+		return 0, tx.Corrupt(ref.ID, "extent of %d pages passes the mapping", h.count)
+	}
+	b := snap.Data[off:end]
 	if pageSum(ref.ID, b) != h.checksum {
 		return 0, tx.Corrupt(ref.ID, "checksum does not match")
 	}

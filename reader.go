@@ -203,7 +203,7 @@ func (s *store) beginRead() (*tx.Snapshot, tx.Session, error) {
 // already.
 func (s *store) waitIdle() {
 	s.slots.await(wakeClose, math.MaxUint64)
-	for len(s.liveHere()) > 0 {
+	for len(s.liveHere(nil)) > 0 {
 		<-s.idle
 	}
 }

@@ -94,7 +94,7 @@ func TestManyReaders(t *testing.T) {
 // Between two readers the space that neither sees is used again: the file does
 // not grow.
 func TestSpaceBetweenReadersIsReused(t *testing.T) {
-	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy})
+	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy, LogSize: -1})
 	r := testRand(t, 52)
 	m := model{}.mustUpdate(t, db, r, 800)
 	begin := func() (*Tx, model) {

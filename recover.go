@@ -20,9 +20,10 @@ import (
 //
 //	newest meta            other meta                 taken
 //	closed mark            any                        the newest, without more ado
-//	manifest verifies      any                        the newest
-//	manifest does not      reaches `durable through`  the other, if its manifest verifies
-//	                       of the newest
+//	manifest verifies      any                        the newest, and its log
+//	manifest does not      with its log it reaches    the other, if its manifest verifies,
+//	                       `durable through` of the   and its log; unless a record shows
+//	                       newest                     that the newest was durable
 //	any other case                                    nothing: it is damage
 //
 // Invariants:
@@ -44,7 +45,8 @@ import (
 type recovered struct {
 	meta *meta
 	slot int     // where it stands
-	seen tx.TxID // the largest txid in either meta
+	seen tx.TxID // the largest txid in either meta, or in the log
+	log  *logTail
 }
 
 // recoverState decides which meta counts. trust turns off the check of the
@@ -75,27 +77,64 @@ func recoverState(f file, trust bool) (*recovered, error) {
 		return nil, tx.Corrupt(0, "the metas belong to different databases")
 	}
 	if r.meta.closed || trust {
-		return r, checkSize(r.meta, size)
+		if err := checkSize(r.meta, size); err != nil {
+			return nil, err
+		}
+		return r, r.readLog(f)
 	}
 	err = verifyManifest(f, r.meta, size)
 	if err == nil {
-		return r, nil
+		return r, r.readLog(f)
 	}
 	if !errors.Is(err, ErrCorrupt) {
 		return nil, err
 	}
-	if other == nil || other.txid < r.meta.durable {
-		return nil, fmt.Errorf("mapleaf: newest state is damaged, and the one before is "+
-			"older than what was durable: %w", err)
+	return r, r.fallBack(f, other, size, err)
+}
+
+// readLog reads the log of the accepted meta.
+func (r *recovered) readLog(f file) (err error) {
+	if r.log, err = readLog(f, r.meta); err != nil {
+		return err
 	}
-	r.meta, r.slot = other, 1-newest
+	if r.log.last < r.meta.durable {
+		return tx.Corrupt(r.meta.logs[0].first, "log ends at transaction %d, and %d was durable",
+			r.log.last, r.meta.durable)
+	}
+	r.seen = max(r.seen, r.log.last)
+	return nil
+}
+
+// fallBack accepts the other meta, since the newest is damaged, if that loses nothing
+// that was durable.
+func (r *recovered) fallBack(f file, other *meta, size int64, damage error) error {
+	newest := r.meta
+	lost := func() error {
+		return fmt.Errorf("mapleaf: newest state is damaged, and the one before is "+
+			"older than what was durable: %w", damage)
+	}
+	if other == nil {
+		return lost()
+	}
+	var err error
 	if other.closed {
-		return r, checkSize(other, size)
+		err = checkSize(other, size)
+	} else {
+		err = verifyManifest(f, other, size)
 	}
-	if err := verifyManifest(f, other, size); err != nil {
-		return nil, fmt.Errorf("mapleaf: both states are damaged: %w", err)
+	if err != nil {
+		return fmt.Errorf("mapleaf: both states are damaged: %w", err)
 	}
-	return r, nil
+	r.meta, r.slot = other, 1-r.slot
+	if err := r.readLog(f); err != nil {
+		return err
+	}
+	if known, err := knownOnly(f, newest, other, size); err != nil {
+		return err
+	} else if !known || r.log.last < newest.durable {
+		return lost()
+	}
+	return nil
 }
 
 // readMetas reads both slots. A slot that cannot be taken is nil; if neither can,

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
@@ -323,11 +324,19 @@ func TestOpenOtherFiles(t *testing.T) {
 	if _, err := Open(empty, 0o600, &Options{ReadOnly: true}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("read-only open of an empty file: %v", err)
 	}
+	before, err := os.Stat(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
 	db := mustOpen(t, empty, nil)
 	model{}.mustUpdate(t, db, testRand(t, 65), 20)
 	mustClose(t, db)
-	if info, err := os.Stat(empty); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("permissions are %v, %v", info.Mode(), err)
+	after, err := os.Stat(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Mode() != before.Mode() {
+		t.Errorf("permissions are %v, they were %v", after.Mode(), before.Mode())
 	}
 	missing := filepath.Join(dir, "missing.db")
 	if _, err := Open(missing, 0o600, &Options{ReadOnly: true}); !errors.Is(err, fs.ErrNotExist) {
@@ -354,7 +363,7 @@ func TestOpenOtherFiles(t *testing.T) {
 	if err := os.WriteFile(path, append(slot, make([]byte, 60_000)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(path, 0o600, nil)
+	_, err = Open(path, 0o600, nil)
 	if !errors.Is(err, ErrVersionMismatch) || !strings.Contains(err.Error(), "format 9") {
 		t.Errorf("newer format: %v", err)
 	}
@@ -406,6 +415,47 @@ func TestFileIsReplacedWhileWaiting(t *testing.T) {
 	defer db.Close()
 	if err := sameFile(db.store.mf, path); err != nil {
 		t.Errorf("opened another file than the one at the path: %v", err)
+	}
+}
+
+// Where an open file cannot be replaced in one step it goes aside, and comes
+// back if that fails.
+func TestReplaceAside(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	for _, path := range []string{from, to} {
+		if err := os.WriteFile(path, []byte(path), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open, err := mmapfile.OpenOS(to, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	holds := func(want string, names int) {
+		t.Helper()
+		got, err := os.ReadFile(to)
+		if err != nil || string(got) != want {
+			t.Errorf("in its place is %q, %v, want %q", got, err, want)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != names {
+			t.Errorf("the folder holds %v, %v, want %d", entries, err, names)
+		}
+	}
+	if err := replaceAside(filepath.Join(dir, "nothing"), to); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("replaced by nothing: %v", err)
+	}
+	holds(to, 2)
+	if err := replaceAside(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := open.Close(); err != nil { // a removed file may keep its name until then
+		t.Error(err)
+	}
+	holds(from, 1)
+	if err := replaceAside(from, filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing replaced: %v", err)
 	}
 }
 

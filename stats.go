@@ -90,7 +90,7 @@ func (s *store) readStats() Stats {
 		return st // the chain of a read-only database is damaged: Check tells
 	}
 	s.mu.Lock()
-	waiting := s.mu.open.waiting() + s.mu.sealing.waiting()
+	waiting := s.waiting()
 	s.mu.Unlock()
 	s.free.mu.Lock()
 	st.FreePageN = int(s.free.mu.pages)
@@ -101,14 +101,16 @@ func (s *store) readStats() Stats {
 	return st
 }
 
-// waiting returns how many pages the batch has freed.
-func (b *batch) waiting() uint64 {
-	if b == nil {
-		return 0
-	}
-	n := uint64(0)
-	for _, e := range b.freed {
-		n += uint64(e.count)
+// waiting returns how many pages were freed by epochs that are not in the file yet. The
+// caller holds mu.
+func (s *store) waiting() uint64 {
+	n := s.mu.epoch.waiting()
+	before := s.mu.epoch
+	for _, b := range append([]*batch{s.mu.sealing}, s.mu.queue...) {
+		if b != nil && b.epoch != nil && b.epoch != before {
+			n += b.epoch.waiting()
+			before = b.epoch
+		}
 	}
 	return n
 }

@@ -22,13 +22,12 @@ import (
 //
 //	writer    the channel: from the begin of a write transaction until it has
 //	          joined a batch or is rolled back. Guards the fields under "writer".
-//	mu        the head and the batches; held for moments
+//	writing   by who writes an epoch, until it is in the file: the committer or a
+//	          checkpoint. Guards the fields under "writing".
+//	mu        the head, the batches and the epoch; held for moments
 //	maps.mu   the mappings
 //	free.mu   the free space; held for moments
-//	syncing   one sync at a time; taken with none of the others but writer
-//
-// The fields under "committer" belong to the committer's goroutine while it
-// runs, and to Open and Close before and after.
+//	syncing   one sync at a time of each descriptor; nothing is taken under it
 type store struct {
 	db       *DB
 	opts     Options
@@ -43,16 +42,22 @@ type store struct {
 	fileID   [16]byte  // of the metas
 	shift    uint8     // log2 of the page size
 	pageSize int
+	capacity int // entries in a link of the chain
 
 	published atomic.Pointer[tx.Snapshot] // nil once Close was called
 	broken    atomic.Pointer[error]       // set by the first write that failed
+	told      atomic.Bool                 // some caller has got that error
 	slots     slotTable
 	idle      chan struct{} // tells Close that a reader has ended
 	maps      mappings
 	free      freelist
 	stats     counters
-	syncing   sync.Mutex
-	loading   struct { // of the free space of a read-only database
+	durable   atomic.Uint64 // the newest txid that is durable
+	written   atomic.Bool   // something was written since Open
+
+	syncing, syncingBulk sync.Mutex
+
+	loading struct { // of the free space of a read-only database
 		sync.Once
 		err  error
 		done atomic.Bool // without an error
@@ -62,28 +67,43 @@ type store struct {
 	writer   chan struct{} // full while a write transaction runs
 	closing  chan struct{} // closed when Close was called
 	running  *writer
-	pool     [][]byte
+	buffers  buffers
+	replaced []replacedPages // whose buffers may still be seen
 	prunes   uint64
 	fileSize int64
-	seen     tx.TxID // the largest txid that either meta showed at opening
+	seen     tx.TxID   // the largest txid that the file showed at opening
+	bulk     *openFile // the same file for checkpoints (K4), nil until there is a log
 
 	mu struct {
 		sync.Mutex
 		wake     sync.Cond   // tells the committer
 		head     tx.Snapshot // the newest committed state, durable or not
+		epoch    *epoch      // that the next transaction joins
 		open     *batch
+		queue    []*batch // closed, and not yet taken by the committer
 		sealing  *batch
-		finished []*batch // durable, and not yet out of the head's overlay
+		newest   *batch          // the last one, nil once it is done
+		finished []*epoch        // in the file, and not yet out of the head's overlay
+		written  tx.TxID         // the last transaction of these
+		replaced []replacedPages // by batches that are done
+		opBufs   [][]byte        // for operations
+		saving   int64           // bytes that a log would have saved
+		starting bool            // an epoch on its way brings the log
+		noLog    int             // who wants pages without a log
 		stop     bool
 	}
+	log redoLog
 
-	// committer
-	stopped  chan struct{} // closed when the committer has ended
+	// writing
+	writing  sync.Mutex
 	chain    chain
-	meta     *meta // the newest durable one
+	meta     *meta // the newest one
 	metaSlot int   // where it stands
-	written  bool  // something was written since Open
-	unclean  bool  // the newest meta was not closed properly
+	unclean  bool  // the newest meta of the file was not closed properly
+
+	replayed bool // a read-only database has replayed the log in memory
+
+	stopped chan struct{} // closed when the committer has ended
 }
 
 // openStore opens, locks and recovers the file.
@@ -109,23 +129,38 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.unmapAll(), s.detach())
+			err = errors.Join(err, s.unmapAll(), s.buffers.close(), s.detach())
 		}
 	}()
 	s.mu.wake.L = &s.mu.Mutex
 	s.stats.off = o.NoStatistics
 	s.slots.init(!o.NoStatistics || o.MaxReadAge > 0, s.readerEnded)
-	if err := s.recover(); err != nil {
+	tail, err := s.recover()
+	if err != nil {
 		return nil, err
 	}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
+	if tail != nil { // others are attached, and so there is no log
+		err = s.replay(tail)
+	}
+	if err == nil {
+		err = s.takePart()
+	}
+	if err != nil {
+		s.halt()
+		return nil, err
+	}
+	s.peers.start()
+	if s.opts.MaxReadAge > 0 {
+		go s.watchReaders()
+	}
 	return s, nil
 }
 
 // recover finds the state of the file, and makes sure of it.
-func (s *store) recover() error {
+func (s *store) recover() (*logTail, error) {
 	var r *recovered
 	var err error
 	if s.of.attached == attachedShared {
@@ -134,28 +169,30 @@ func (s *store) recover() error {
 		r, err = recoverState(s.file, s.opts.trustManifest)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if s.fileSize, err = s.file.Size(); err != nil {
-		return err
+		return nil, err
 	}
+	s.log.extents = r.meta.logs
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
 	s.pageSize, s.fileID = r.meta.pageSize, r.meta.fileID
+	s.capacity = chainCapacity(s.pageSize)
+	s.buffers.size = s.pageSize
+	s.durable.Store(uint64(r.meta.txid))
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
 	s.unclean = !r.meta.closed
 	if !s.opts.ReadOnly && s.of.attached == attachedAlone &&
 		(s.unclean || r.seen != r.meta.txid) && !s.opts.trustManifest {
 		if err := r.rewrite(s.file); err != nil {
-			return fmt.Errorf("mapleaf: recover: %w", err)
+			return nil, fmt.Errorf("mapleaf: recover: %w", err)
 		}
 	}
-	if !s.opts.ReadOnly || s.opts.PreLoadFreelist {
-		if err := s.loadFree(); err != nil {
-			return err
-		}
+	if s.opts.ReadOnly && !s.opts.PreLoadFreelist {
+		return r.log, nil
 	}
-	return s.takePart()
+	return r.log, s.loadFree()
 }
 
 // loadFree reads the free space, once.
@@ -191,20 +228,27 @@ func (s *store) start() error {
 		}
 	}
 	snap := &tx.Snapshot{
-		Shift: s.shift, Root: s.meta.root, TxID: s.meta.txid, HWM: s.meta.hwm, Source: s,
+		Shift: s.shift, Root: s.meta.root, TxID: s.meta.txid, HWM: s.meta.hwm,
+		Written: s.meta.txid, Source: s,
 	}
 	s.publish(snap)
-	s.mu.head = *snap
+	s.mu.head, s.mu.written = *snap, snap.TxID
+	s.mu.epoch = &epoch{number: 1, endLog: s.logging()}
 	if s.opts.ReadOnly {
 		close(s.stopped)
 	} else {
 		go s.runCommits()
 	}
-	s.peers.start()
-	if s.opts.MaxReadAge > 0 {
-		go s.watchReaders()
-	}
 	return nil
+}
+
+// halt stops the committer of a store that could not be opened.
+func (s *store) halt() {
+	s.mu.Lock()
+	s.mu.stop = true
+	s.mu.wake.Signal()
+	s.mu.Unlock()
+	<-s.stopped
 }
 
 // close waits for all transactions, brings the file into its final state, and
@@ -219,31 +263,37 @@ func (s *store) close() error {
 	s.published.Store(nil)
 	s.waitIdle()
 	s.peers.stop()
-	s.mu.Lock()
-	s.mu.stop = true
-	s.mu.wake.Signal()
-	s.mu.Unlock()
-	<-s.stopped
+	s.halt()
 	last, err := s.isLast()
+	s.writing.Lock() // a checkpoint may be under way
+	defer s.writing.Unlock()
 	if err == nil && last {
 		err = s.finalState()
+	} else if !s.told.Load() {
+		err = s.failed()
 	}
 	err = errors.Join(err, s.unmapAll())
-	if err == nil && last && s.written && s.failed() == nil {
+	if err == nil && last && s.written.Load() && s.failed() == nil {
 		err = s.cutFile()
 	}
-	return errors.Join(err, s.detach())
+	if s.bulk != nil {
+		err = errors.Join(err, s.bulk.mf.Close())
+	}
+	return errors.Join(err, s.buffers.close(), s.detach())
 }
 
 // finalState writes a state that needs no recovery, unless that is what the file
 // holds already.
 func (s *store) finalState() error {
-	if !s.written && !s.unclean {
+	if !s.written.Load() && !s.unclean {
 		return nil
 	}
+	if err := s.endLog(); err != nil {
+		return err
+	}
 	s.free.reclaim(nil)
-	if b, ok := s.finalBatch(); ok {
-		if err := s.writeFinal(b); err != nil {
+	if e, ok := s.finalEpoch(); ok {
+		if err := s.checkpoint(e, s.file, true); err != nil {
 			return err
 		}
 	}
@@ -252,15 +302,57 @@ func (s *store) finalState() error {
 	}
 	m := *s.meta
 	m.closed, m.durable = true, m.txid
+	m.entries, m.entryCount, m.entrySum = nil, 0, manifestSumOf(m.txid, nil)
 	slot := [][]byte{m.encode()}
 	for _, i := range []int{1 - s.metaSlot, s.metaSlot} {
 		if err := s.file.WriteVec(slot, slotOffset(i)); err != nil {
 			return s.fail(fmt.Errorf("mapleaf: write meta: %w", err))
 		}
-		s.written = true
+		s.written.Store(true)
 		if err := s.sync(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// endLog writes everything that is in memory, and gives back the extents of the log,
+// if there is any of either. The caller holds the writer lock and writing, and no batch
+// is on its way.
+func (s *store) endLog() error {
+	s.mu.Lock()
+	e := s.mu.epoch
+	logging := s.logging()
+	s.mu.Unlock()
+	if e.first == 0 && !logging {
+		return nil
+	}
+	e.endLog = logging
+	if e.first == 0 {
+		e.state = s.mu.head
+		e.state.TxID = max(e.state.TxID, s.seen).Next()
+		e.first = e.state.TxID
+		s.mu.head.TxID = e.first
+	}
+	if n := int(chainRoom(len(e.changes)+4, s.capacity)); n > e.links {
+		x, err := s.takePages(uint32(n - e.links))
+		if err != nil {
+			return err
+		}
+		e.reserve, e.links = append(e.reserve, x), n
+	}
+	if err := s.makeRoom(s.mu.head.TxID); err != nil {
+		return err
+	}
+	if err := s.checkpoint(e, s.file, true); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	head := s.mu.head
+	s.mu.epoch = &epoch{number: e.number + 1}
+	s.mu.Unlock()
+	if s.published.Load() != nil {
+		s.publish(&head)
 	}
 	return nil
 }
@@ -269,39 +361,22 @@ func (s *store) finalState() error {
 // batch of their own to be cut off.
 const cutMin = 16
 
-// finalBatch makes the batch that cuts off the free end of the file, if that is
+// finalEpoch makes the epoch that cuts off the free end of the file, if that is
 // worth it.
-func (s *store) finalBatch() (*batch, bool) {
+func (s *store) finalEpoch() (*epoch, bool) {
 	links := chainRoom(2, s.chain.capacity)
 	if tail, ok := s.free.tail(); !ok || tail.count < links+cutMin {
 		return nil, false
 	}
-	b := &batch{root: s.meta.root, links: int(links)}
-	b.first = max(s.meta.txid, s.seen).Next()
-	b.last = b.first
+	e := &epoch{links: int(links)}
+	e.state = tx.Snapshot{Root: s.meta.root, TxID: max(s.meta.txid, s.seen).Next()}
+	e.first = e.state.TxID
 	var ok bool
-	if b.reserve, ok = s.free.takeLowest(links); !ok {
+	if e.reserve, ok = s.free.takeLowest(links); !ok {
 		return nil, false
 	}
-	b.tail, ok = s.free.cutTail()
-	return b, ok
-}
-
-// writeFinal makes the final batch durable.
-func (s *store) writeFinal(b *batch) error {
-	w, err := s.compose(b)
-	if err != nil {
-		return s.fail(err)
-	}
-	if err := s.write(w); err != nil {
-		return s.fail(err)
-	}
-	if err := s.sync(); err != nil {
-		return err
-	}
-	s.metaSlot = 1 - s.metaSlot
-	s.meta = w.meta
-	return nil
+	e.tail, ok = s.free.cutTail()
+	return e, ok
 }
 
 // cutFile cuts off what was reserved for growth.

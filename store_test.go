@@ -183,6 +183,7 @@ const (
 	opAllocate opKind = "allocate"
 	opTruncate opKind = "truncate"
 	opSync     opKind = "sync"
+	opDurable  opKind = "durable" // what was written at off is durable now
 	opSize     opKind = "size"
 	opNote     opKind = "note"
 )
@@ -262,6 +263,19 @@ func (r *recorder) WriteVec(bufs [][]byte, off int64) error {
 	return r.file.WriteVec(bufs, off)
 }
 
+func (r *recorder) WriteVecDurable(bufs [][]byte, off int64) error {
+	all := slices.Concat(bufs...)
+	if err := r.WriteVec(bufs, off); err != nil {
+		return err
+	}
+	if err := r.call(op{kind: opDurable, off: off, size: int64(len(all))}); err != nil {
+		return err
+	}
+	return r.file.WriteVecDurable(bufs, off)
+}
+
+func (r *recorder) WriteBack(off, n int64) error { return r.file.WriteBack(off, n) }
+
 func (r *recorder) Allocate(size int64) error {
 	if err := r.call(op{kind: opAllocate, size: size}); err != nil {
 		return err
@@ -294,7 +308,11 @@ func (r *recorder) Size() (int64, error) {
 // lose power in none.
 type lazyFile struct{ file }
 
-func (lazyFile) Sync() error { return nil }
+func (lazyFile) Sync() error                  { return nil }
+func (lazyFile) WriteBack(off, n int64) error { return nil }
+func (f lazyFile) WriteVecDurable(bufs [][]byte, off int64) error {
+	return f.WriteVec(bufs, off)
+}
 
 func wrapLazy(f file) file { return lazyFile{f} }
 
@@ -364,6 +382,12 @@ func (m *memFile) Truncate(size int64) error {
 	m.b = slices.Clip(m.b[:min(size, int64(len(m.b)))])
 	return m.Allocate(size)
 }
+
+func (m *memFile) WriteVecDurable(bufs [][]byte, off int64) error {
+	return m.WriteVec(bufs, off)
+}
+
+func (m *memFile) WriteBack(off, n int64) error { return nil }
 
 func (m *memFile) Sync() error          { return nil }
 func (m *memFile) Size() (int64, error) { return int64(len(m.b)), nil }

@@ -234,7 +234,8 @@ func tortureChild(path string) error {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	for round := uint64(0); !stop.Load(); round++ {
-		db, err := Open(path, 0o600, nil)
+		o := &Options{logAtOnce: r.IntN(2) == 0}
+		db, err := Open(path, 0o600, o)
 		if err != nil {
 			return fmt.Errorf("process %s: open: %w", id, err)
 		}

@@ -263,10 +263,7 @@ func (p *peers) yield() {
 func (s *store) drain() {
 	for {
 		s.mu.Lock()
-		b := s.mu.open
-		if b == nil {
-			b = s.mu.sealing
-		}
+		b := s.mu.newest
 		s.mu.Unlock()
 		if b == nil {
 			return

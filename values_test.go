@@ -197,6 +197,24 @@ func TestLargeValueStays(t *testing.T) {
 	}
 }
 
+// TestReadPastReservation reads pages for the first time in a transaction that has
+// already allocated more than the mapping reserves behind the end of the file.
+func TestReadPastReservation(t *testing.T) {
+	const count, reserved = 2000, 64 << 20
+	db := openDB(t)
+	db.MustUpdate(func(tx *mapleaf.Tx) error {
+		fill(t, mustBucket(t, tx, "b"), count, 100)
+		return nil
+	})
+	db.Reopen()
+	db.MustUpdate(func(tx *mapleaf.Tx) error {
+		large := mustBucket(t, tx, "large")
+		must(t, large.Put([]byte("value"), make([]byte, reserved)))
+		wantFilled(t, tx.Bucket([]byte("b")), count, 100)
+		return large.Delete([]byte("value"))
+	})
+}
+
 // TestTwiceTheSame puts a record that is there already.
 func TestTwiceTheSame(t *testing.T) {
 	db := openDB(t)

@@ -1,13 +1,10 @@
 package mapleaf
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
-	"github.com/mapleafdb/mapleaf/internal/invariant"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
@@ -26,10 +23,8 @@ import (
 //	W3 Only ids that this transaction allocated itself, and that were never
 //	   written to the file, are given out again before its end.
 //	W4 What a transaction frees of others takes effect when it joins the batch.
-//	W5 A page buffer goes back to the pool only when it was never published and
-//	   no transaction that could hand out slices of it is running: at the start
-//	   of a write transaction, when the buffer's batch is durable, or at the end
-//	   of the one transaction that ever saw it.
+//	W5 Every buffer that the transaction got is in a page of its own when it
+//	   commits, or goes back.
 //	W6 A transaction without changes returns from Commit only when the batch
 //	   that it read from is durable and published.
 
@@ -38,9 +33,6 @@ const (
 	runFirst = 8
 	runMax   = 64
 )
-
-// poolBytes bounds the page buffers kept for later transactions.
-const poolBytes = 32 << 20
 
 // A run is an extent that a transaction has taken, of which the first used
 // pages were given out.
@@ -63,8 +55,12 @@ type writer struct {
 	spare     []tx.PageID
 	spareRuns []extent
 	freed     []freedExtent
-	dead      []*tx.Page
-	left      bool // the slot is given up
+	pages     []*tx.Page // single ones that it has or had
+	dead      []*tx.Page // those of them that are free again
+	dropped   [][]byte   // buffers that they have no more
+	replaced  []*tx.Page // pages of others in memory that are not in its state
+	long      int64      // bytes of long values that it has allocated
+	left      bool       // the slot is given up
 	ended     bool
 }
 
@@ -87,7 +83,7 @@ func (s *store) beginWrite(ctx context.Context) (*tx.Tx, error) {
 		return nil, ErrDatabaseNotOpen
 	default:
 	}
-	if err := s.failed(); err != nil {
+	if err := s.refused(); err != nil {
 		<-s.writer
 		return nil, err
 	}
@@ -116,6 +112,7 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	w := &writer{s: s, base: snap.TxID, under: under, pin: m, current: -1}
 	w.txid = max(snap.TxID, s.seen).Next()
+	snap.Epoch = s.epochOf(w.txid)
 	s.slots.writer.txid.Store(uint64(w.base))
 	s.slots.note(&s.slots.writer)
 	t := tx.NewWriter(snap, s, w)
@@ -124,84 +121,28 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	return t, nil
 }
 
-// baseState returns the newest committed state, without the pages that are in
-// the file by now, and the batch it stands in. The mapping is for the caller to set.
-func (s *store) baseState() (tx.Snapshot, *batch) {
+// epochOf returns what a transaction takes for its epoch: where there is no log one
+// of its own, so that it keeps no id (E1).
+func (s *store) epochOf(id tx.TxID) uint64 {
 	s.mu.Lock()
-	finished := s.mu.finished
-	s.mu.finished = nil
-	under := s.mu.open
-	if under == nil {
-		under = s.mu.sealing
+	defer s.mu.Unlock()
+	if s.logging() {
+		return s.mu.epoch.number
 	}
-	if under == nil {
-		s.mu.head.Overlay = tx.Overlay{}
-	}
-	snap := s.mu.head
-	s.mu.Unlock()
-
-	if under != nil && len(finished) > 0 {
-		s.prune(&snap.Overlay, finished)
-		s.mu.Lock()
-		s.mu.head.Overlay = snap.Overlay
-		s.mu.Unlock()
-	}
-	for _, b := range finished {
-		for _, pages := range b.pages {
-			for _, p := range pages {
-				s.recycle(p.Buf)
-			}
-		}
-	}
-	return snap, under
-}
-
-// prune takes the pages of finished batches out of the overlay. Its owner mark
-// is none that a transaction has.
-func (s *store) prune(o *tx.Overlay, finished []*batch) {
-	s.prunes++
-	owner := s.prunes | 1<<63
-	for _, b := range finished {
-		for _, pages := range b.pages {
-			for _, p := range pages {
-				if o.Get(p.ID) == p {
-					o.Delete(p.ID, owner)
-				}
-			}
-		}
-	}
-}
-
-// recycle keeps a page buffer for later. The caller holds the writer lock.
-func (s *store) recycle(buf []byte) {
-	if len(buf) != s.pageSize || len(s.pool) >= poolBytes>>s.shift {
-		return
-	}
-	if invariant.Enabled {
-		for i := range buf {
-			buf[i] = 0xdb // whoever still reads it shall notice
-		}
-	}
-	s.pool = append(s.pool, buf)
+	return uint64(id) | 1<<63
 }
 
 // TxID implements tx.Pager.
 func (w *writer) TxID() tx.TxID { return w.txid }
 
 // Scratch implements tx.Pager.
-func (w *writer) Scratch() []byte {
-	s := w.s
-	if n := len(s.pool); n > 0 {
-		buf := s.pool[n-1]
-		s.pool[n-1] = nil
-		s.pool = s.pool[:n-1]
-		return buf
-	}
-	return make([]byte, s.pageSize)
-}
+func (w *writer) Scratch() []byte { return w.s.buffers.get() }
 
 // Recycle implements tx.Pager.
-func (w *writer) Recycle(buf []byte) { w.s.recycle(buf) }
+func (w *writer) Recycle(buf []byte) { w.s.buffers.put(buf) }
+
+// Drop implements tx.Pager.
+func (w *writer) Drop(buf []byte) { w.dropped = append(w.dropped, buf) }
 
 // Alloc implements tx.Pager.
 func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
@@ -219,9 +160,13 @@ func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
 		return nil, ErrMaxSizeReached
 	}
 	if count == 1 {
-		p.Buf = w.Scratch()
+		p.Buf = w.s.buffers.get()
+		w.pages = append(w.pages, p)
 	} else {
 		p.Buf = make([]byte, int(count)<<w.s.shift)
+	}
+	if kind == tx.KindExtent {
+		w.long += int64(count) << w.s.shift
 	}
 	w.snap.HWM = max(w.snap.HWM, tx.PageID(end))
 	return p, nil
@@ -277,12 +222,38 @@ func (w *writer) unuse(e extent) {
 // Free implements tx.Pager.
 func (w *writer) Free(ref tx.Ref, count uint32, page *tx.Page) {
 	e := extent{ref.ID, count}
-	if page != nil {
-		w.unuse(e)
+	if page != nil && page.Owner == w.txid {
 		w.dead = append(w.dead, page)
+	} else if page != nil {
+		w.replaced = append(w.replaced, page)
+	}
+	if page != nil && page.Stamp == w.txid.Stamp() {
+		w.unuse(e)
 		return
 	}
 	w.freed = append(w.freed, freedExtent{e, birthOf(ref.Stamp, w.base), w.txid})
+}
+
+// Renew implements tx.Pager.
+func (w *writer) Renew(old *tx.Page) *tx.Page {
+	w.replaced = append(w.replaced, old)
+	p := &tx.Page{Buf: w.s.buffers.get(), ID: old.ID, Stamp: old.Stamp, Kind: old.Kind}
+	w.pages = append(w.pages, p)
+	return p
+}
+
+// Log implements tx.Pager.
+func (w *writer) Log() ([]byte, int) {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.opts.LogSize / 2 // what does not fit now may fit when it commits
+	var buf []byte
+	if n := len(s.mu.opBufs); n > 0 {
+		buf = s.mu.opBufs[n-1]
+		s.mu.opBufs = s.mu.opBufs[:n-1]
+	}
+	return buf, limit
 }
 
 // Rollback implements tx.Pager.
@@ -293,6 +264,7 @@ func (w *writer) Rollback() {
 	for _, r := range w.runs {
 		w.s.free.give(r.extent)
 	}
+	w.dead = w.pages
 	w.s.unpin(w.pin)
 	w.end()
 }
@@ -311,15 +283,18 @@ func (w *writer) end() {
 	w.ended = true
 	w.leave()
 	for _, p := range w.dead {
-		w.s.recycle(p.Buf)
+		w.s.buffers.put(p.Buf)
 	}
-	w.dead = nil
+	for _, buf := range w.dropped {
+		w.s.buffers.put(buf)
+	}
+	w.pages, w.dead, w.dropped = nil, nil, nil
 	w.s.free.settle()
 	<-w.s.writer
 }
 
 // Commit implements tx.Pager.
-func (w *writer) Commit(snap *tx.Snapshot, changed bool) error {
+func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 	if !changed {
 		under := w.under
 		w.Rollback()
@@ -329,17 +304,21 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool) error {
 		<-under.done
 		return under.err
 	}
-	if err := w.s.failed(); err != nil {
+	if w.s.opts.ReadOnly {
+		w.keep(snap)
+		return nil
+	}
+	if err := w.s.refused(); err != nil {
 		w.Rollback()
 		return err
 	}
-	pages, unused := w.live(snap)
-	room, err := w.prepare(len(pages), len(unused))
+	pages, unused := w.unused()
+	room, err := w.prepare(pages, len(unused), ops)
 	if err != nil {
 		w.Rollback()
 		return err
 	}
-	b, err := w.join(snap, pages, unused, room)
+	b, err := w.join(snap, unused, room, ops)
 	if err != nil {
 		w.s.giveRoom(room)
 		w.Rollback()
@@ -354,31 +333,18 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool) error {
 	return w.s.strictCheck()
 }
 
-// live returns the pages of the transaction in ascending order, and the pages in
-// the used parts of its runs that are none.
-func (w *writer) live(snap *tx.Snapshot) (pages []*tx.Page, unused []extent) {
+// unused returns how many pages of the transaction's runs are in use, and those in
+// their used parts that are not.
+func (w *writer) unused() (pages int, unused []extent) {
 	unused = w.spareRuns
 	for _, id := range w.spare {
 		unused = append(unused, extent{id, 1})
 	}
-	slices.SortFunc(unused, func(a, b extent) int { return cmp.Compare(a.first, b.first) })
-	slices.SortFunc(w.runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
-	next := 0
 	for _, r := range w.runs {
-		id, end := r.first, uint64(r.first)+uint64(r.used)
-		for uint64(id) < end {
-			if next < len(unused) && unused[next].first == id {
-				id += tx.PageID(unused[next].count)
-				next++
-				continue
-			}
-			p := snap.Overlay.Get(id)
-			if p == nil || p.Stamp != w.txid.Stamp() {
-				panic(fmt.Sprintf("mapleaf: page %d was allocated and is in no overlay", id))
-			}
-			pages = append(pages, p)
-			id += tx.PageID(len(p.Buf) >> w.s.shift)
-		}
+		pages += int(r.used)
+	}
+	for _, e := range unused {
+		pages -= int(e.count)
 	}
 	return pages, unused
 }

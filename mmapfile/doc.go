@@ -6,9 +6,9 @@
 // The objects are those of Windows. [Open] gives a [File], [File.Map] makes a
 // [Mapping] of it, and [Mapping.View] puts a part of that into memory as a
 // [View], whose bytes are a slice. They may be closed in any order, twice, and
-// while others use them: who is inside a method finishes, who comes later gets
-// [ErrClosed]. Only slices of [View.Bytes] are up to the caller: they are valid
-// until View.Close.
+// while others use them: who is inside a method finishes (or, in [View.ReadAt],
+// is told), who comes later gets [ErrClosed]. Only slices of [View.Bytes] are up
+// to the caller: they are valid until View.Close.
 //
 //	file, err := mmapfile.Open("data", mmapfile.Options{Access: mmapfile.ReadWrite})
 //	mapping, err := file.Map(mmapfile.MapOptions{Protection: mmapfile.ProtReadWrite})
@@ -107,10 +107,12 @@
 // them are [ErrUnsupported]. Plan 9, js and wasip1 have files without mappings.
 //
 // Tests run on Linux (amd64 and 386; arm64 and s390x in an emulator, without
-// faults) and as Windows binaries under Wine. Builds for the others are checked
-// by the compiler alone. Not verified, as Wine does not show it: large pages on
+// faults) and as Windows binaries under Wine. Builds for macOS, the BSDs,
+// Solaris, illumos and AIX are checked by the compiler alone: what is said of
+// them here is not verified. Nor is, as Wine does not show it: large pages on
 // Windows, a fault of a lost page (EXCEPTION_IN_PAGE_ERROR), the effect of
 // WriteThrough, NoBuffering, Temporary and the access hints, the `Global\` names
-// of other sessions, a full disk, files on other than local drives, and a Rename
-// over a file that is open.
+// of other sessions, the refusal of a name for more than its mapping grants, a
+// full disk, files on other than local drives, and a Rename over a file that is
+// open.
 package mmapfile

@@ -99,9 +99,10 @@ func FromOS(f *os.File, a Access) (*File, error) {
 	return file, wrap("open", f.Name(), err)
 }
 
-// OpenOS is os.OpenFile, but that on Windows the file may be renamed, replaced
-// and removed while it is open, as on Unix: the handle shares deletion. Flags
-// are those of package os; O_APPEND is not among those it knows.
+// OpenOS is os.OpenFile for files, but that on Windows the file may be renamed,
+// replaced and removed while it is open, as on Unix: the handle shares deletion.
+// Flags are those of package os; O_APPEND is not among those it knows. What can
+// be polled, a pipe say, has no deadlines.
 func OpenOS(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	f, err := openOS(path, flag, mode)
 	return f, wrap("open", path, err)

@@ -206,6 +206,43 @@ func TestDeleteOnClose(t *testing.T) {
 	}
 }
 
+func init() {
+	// doom FILE: makes a file that shall go when it is closed, and waits.
+	children["doom"] = func(c *childIO, args []string) error {
+		_, err := mmapfile.Open(args[0], mmapfile.Options{
+			Access: mmapfile.ReadWrite, Disposition: mmapfile.CreateNew,
+			Flags: mmapfile.DeleteOnClose,
+		})
+		if err != nil {
+			return err
+		}
+		c.say("made")
+		c.hear()
+		return nil
+	}
+}
+
+// Where the system deletes on close, it does so for a killed process; where this
+// package does, the file stays, and the next who asks for it removes it.
+func TestDeleteOnCloseOfKilledProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	c := startChild(t, "doom", path)
+	c.expect("made")
+	c.kill()
+	if systemDeletes {
+		eventually(t, "the file goes with its process", func() bool {
+			_, err := os.Stat(path)
+			return errors.Is(err, fs.ErrNotExist)
+		})
+		return
+	}
+	f := openT(t, path, mmapfile.Options{Flags: mmapfile.DeleteOnClose})
+	noErr(t, "close", f.Close())
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after close: %v", err)
+	}
+}
+
 func TestHints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	noErr(t, "write", os.WriteFile(path, make([]byte, 8192), 0o600))

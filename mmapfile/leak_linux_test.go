@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,14 @@ func resources(t *testing.T, dir string) int {
 		}
 	}
 	return count
+}
+
+// cpuTime returns how long this process has run on a processor.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var ru unix.Rusage
+	noErr(t, "getrusage", unix.Getrusage(unix.RUSAGE_SELF, &ru))
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
 // The kernel itself says what a call was given.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
 )
@@ -60,5 +61,37 @@ func TestNoLeaks(t *testing.T) {
 	}
 	if after := resources(t, dir); after > before+5 {
 		t.Errorf("%d handles and mappings before, %d after 100 rounds", before, after)
+	}
+}
+
+// Who waits, for an event or for a lock, leaves the processor alone.
+func TestWaitingDoesNotSpin(t *testing.T) {
+	const waiting = 300 * time.Millisecond
+	f, path := create(t, 8)
+	v := viewT(t, mapT(t, f, mmapfile.MapOptions{Protection: mmapfile.ProtReadWrite}),
+		mmapfile.Write, 0, 0)
+	e, err := v.Event(0)
+	noErr(t, "event", err)
+	var mutexes [2]*mmapfile.Mutex
+	for i := range mutexes {
+		mutexes[i], err = mmapfile.OpenMutex(path+"-mutex", 0)
+		noErr(t, "open mutex", err)
+		closeLater(t, mutexes[i])
+	}
+	noErr(t, "lock", mutexes[0].Lock(t.Context()))
+	tryT(t, f, 0, 1, true, true)
+	g := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})
+	for what, wait := range map[string]func(ctx context.Context) error{
+		"event": func(ctx context.Context) error { _, err := e.Wait(ctx, 0); return err },
+		"mutex": mutexes[1].Lock,
+		"lock":  func(ctx context.Context) error { return g.Lock(ctx, 0, 1, true) },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), waiting)
+		before := cpuTime(t)
+		wantErr(t, what, wait(ctx), context.DeadlineExceeded)
+		if used := cpuTime(t) - before; used > waiting/3 {
+			t.Errorf("%s: waiting for %v took %v of a processor", what, waiting, used)
+		}
+		cancel()
 	}
 }

@@ -3,6 +3,7 @@ package mmapfile_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -16,6 +17,21 @@ var procGetProcessHandleCount = windows.NewLazySystemDLL("kernel32.dll").
 // alwaysReplaces: a rename replaces a file that is open from Windows 10 on, on
 // NTFS. Under Wine it is refused.
 const alwaysReplaces = false
+
+// systemDeletes: DeleteOnClose is the system's work.
+const systemDeletes = true
+
+// cpuTime returns how long this process has run on a processor.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var began, ended, kernel, user windows.Filetime
+	noErr(t, "process times",
+		windows.GetProcessTimes(windows.CurrentProcess(), &began, &ended, &kernel, &user))
+	ticks := func(f windows.Filetime) int64 {
+		return int64(f.HighDateTime)<<32 | int64(f.LowDateTime)
+	}
+	return time.Duration(ticks(kernel)+ticks(user)) * 100 // a tick is 100 ns
+}
 
 // resources counts the handles of this process.
 func resources(t *testing.T, _ string) int {

@@ -63,6 +63,21 @@ func TestCloseReleasesLocksUnderMapping(t *testing.T) {
 	tryT(t, b, 1000, 0, true, true)
 }
 
+// Opening and closing the same file elsewhere in the process releases nothing,
+// as it would with the locks of POSIX.
+func TestLocksSurviveAnotherClose(t *testing.T) {
+	a, path := create(t, 1)
+	b := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})
+	tryT(t, a, 0, 1, true, true)
+	c := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})
+	tryT(t, c, 0, 1, true, false)
+	noErr(t, "close", c.Close())
+	osf, err := mmapfile.OpenOS(path, os.O_RDWR, 0)
+	noErr(t, "open", err)
+	noErr(t, "close", osf.Close())
+	tryT(t, b, 0, 1, false, false)
+}
+
 func TestLockWaits(t *testing.T) {
 	a, path := create(t, 1)
 	b := openT(t, path, mmapfile.Options{Access: mmapfile.ReadWrite})

@@ -107,7 +107,12 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 		return nil, wrap("map", f.name, ErrClosed)
 	}
 	defer f.leave()
-	if o.LargePages {
+	switch {
+	case int(o.Protection) >= len(protections):
+		return nil, wrap("map", f.name, ErrInvalid)
+	case o.Size < 0:
+		return nil, wrap("map", f.name, ErrRange)
+	case o.LargePages:
 		return nil, wrap("map", f.name, ErrUnsupported)
 	}
 	if o.Name != "" {
@@ -119,12 +124,6 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 }
 
 func (f *File) newMapping(o *MapOptions) (*Mapping, error) {
-	if int(o.Protection) >= len(protections) {
-		return nil, ErrInvalid
-	}
-	if o.Size < 0 {
-		return nil, ErrRange
-	}
 	needs := protections[o.Protection]
 	if f.access&needs != needs {
 		return nil, ErrAccess
@@ -258,13 +257,14 @@ func (m *Mapping) leave() {
 
 // free gives back what the mapping holds. The pin calls for it once.
 func (m *Mapping) free() error {
-	errs := []error{m.sec.close(), m.name.drop()}
+	sec, name := m.sec.close(), m.name.drop()
 	if m.node != nil {
 		m.node.remove(&m.extent)
 		m.node.release()
 	}
+	var file error
 	if sectionHoldsFile && m.file != nil {
-		errs = append(errs, m.file.leave())
+		file = m.file.leave()
 	}
-	return errors.Join(errs...)
+	return errors.Join(sec, name, file)
 }

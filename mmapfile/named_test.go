@@ -108,6 +108,29 @@ func TestNamedMemory(t *testing.T) {
 	}
 }
 
+// What is wrong with the options is wrong for a name that exists, too.
+func TestNamedFileRefusals(t *testing.T) {
+	f, path := create(t, 3000)
+	name := freshName()
+	mapT(t, f, mmapfile.MapOptions{Name: name})
+	for _, c := range []struct {
+		what string
+		o    mmapfile.MapOptions
+		want error
+	}{
+		{"unknown protection", mmapfile.MapOptions{Protection: 77}, mmapfile.ErrInvalid},
+		{"negative size", mmapfile.MapOptions{Size: -1}, mmapfile.ErrRange},
+	} {
+		for _, c.o.Name = range []string{name, freshName()} {
+			_, err := f.Map(c.o)
+			wantErr(t, c.what, err, c.want)
+		}
+	}
+	w := openT(t, path, mmapfile.Options{Access: mmapfile.Write})
+	_, err := w.Map(mmapfile.MapOptions{Name: freshName()})
+	wantErr(t, "a file open for writing", err, mmapfile.ErrAccess)
+}
+
 func TestNamedFile(t *testing.T) {
 	f, path := create(t, 3000)
 	name := freshName()

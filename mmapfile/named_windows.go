@@ -23,12 +23,9 @@ func (f *File) mapNamed(o *MapOptions) (*Mapping, error) {
 	if _, _, err := splitName(o.Name); err != nil {
 		return nil, err
 	}
-	if o.Size < 0 {
-		return nil, ErrRange
-	}
 	m, err := openNamed(o.Name, protections[o.Protection])
-	if err == nil {
-		return m, nil
+	if err == nil || errors.Is(err, ErrAccess) {
+		return m, err
 	}
 	unnamed := *o
 	unnamed.Name = ""
@@ -42,7 +39,8 @@ func (f *File) mapNamed(o *MapOptions) (*Mapping, error) {
 	h, err := createSection(windows.Handle(f.os.Fd()), pageProtections[o.Protection],
 		m.Size(), o.Name)
 	if err == windows.ERROR_ALREADY_EXISTS {
-		return existing(h, o), m.Close()
+		found, err := existing(h, o)
+		return found, errors.Join(err, m.Close())
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -76,7 +74,7 @@ func newMemory(o *MapOptions) (*Mapping, error) {
 	}
 	h, err := createSection(windows.InvalidHandle, prot, size, o.Name)
 	if err == windows.ERROR_ALREADY_EXISTS {
-		return existing(h, o), nil
+		return existing(h, o)
 	}
 	if err != nil {
 		return nil, err
@@ -107,14 +105,26 @@ func openNamed(name string, a Access) (*Mapping, error) {
 		return nil, err
 	}
 	o := MapOptions{Protection: protectionFor(a), Name: name}
-	return existing(windows.Handle(h), &o), nil
+	return existing(windows.Handle(h), &o)
 }
 
-// existing makes a mapping of a section that was found by its name.
-func existing(h windows.Handle, o *MapOptions) *Mapping {
+// existing makes a mapping of a section that was found by its name, and closes
+// the handle if it fails. The system gives handles for more than the protection
+// of the section grants, and refuses the views; so a view is tried.
+func existing(h windows.Handle, o *MapOptions) (*Mapping, error) {
 	m := &Mapping{path: o.Name, options: *o, existed: true, sec: section{handle: h}}
+	p, err := m.sec.view(protections[o.Protection], 0, 1)
+	if err == windows.ERROR_ACCESS_DENIED || err == windows.ERROR_INVALID_PARAMETER {
+		err = &classified{ErrAccess, err}
+	}
+	if err == nil {
+		err = unmapMemory(uintptr(p), 1)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.sec.close())
+	}
 	m.size.Store(sectionSize(h))
-	return m
+	return m, nil
 }
 
 // sectionSize asks the system, which knows; views that are too long for a size

@@ -28,8 +28,10 @@ type treapNode struct {
 	left, right *treapNode
 }
 
+// register is called once for a view.
 func register(v *View) {
-	n := &treapNode{base: v.base, end: v.base + v.length, view: v, priority: rand.Uint32()}
+	n := &v.known
+	n.base, n.end, n.view, n.priority = v.base, v.base+v.length, v, rand.Uint32()
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
 	registry.root.Store(insertNode(registry.root.Load(), n))

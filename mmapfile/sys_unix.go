@@ -55,7 +55,7 @@ func openFile(path string, o *Options) (f *os.File, created bool, err error) {
 		flag |= os.O_CREATE | os.O_EXCL
 		created = true
 	}
-	f, err = os.OpenFile(path, flag, o.Mode)
+	f, err = openPlain(path, flag, o.Mode)
 	return f, created, err
 }
 

@@ -1,8 +1,6 @@
 package mmapfile
 
 import (
-	"io"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -33,6 +31,8 @@ const (
 //	   package leads to memory that may by then serve something else.
 //	V2 The memory is in the registry from before it is handed out until just
 //	   before it is unmapped.
+//	V3 Who writes to the memory, or calls the system with it, holds the pin.
+//	   Reading may do without: see ReadAt.
 type View struct {
 	extent
 	pin    pin
@@ -48,6 +48,9 @@ type View struct {
 
 	grow    sync.Mutex // held by Grow
 	mapping *Mapping   // what the view was made from, perhaps closed
+
+	first []byte    // what bytes leads to, until Grow
+	known treapNode // the node that the view enters the registry with
 }
 
 // View maps length bytes from off on; 0 means up to the end of the mapping. Any
@@ -111,8 +114,8 @@ func (v *View) place(m *Mapping, pad, n int64) error {
 		return err
 	}
 	v.base, v.pad, v.length = uintptr(p), uintptr(pad), length
-	data := unsafe.Slice((*byte)(unsafe.Add(p, pad)), int(n))
-	v.bytes.Store(&data)
+	v.first = unsafe.Slice((*byte)(unsafe.Add(p, pad)), int(n))
+	v.bytes.Store(&v.first)
 	register(v)
 	return nil
 }
@@ -193,77 +196,4 @@ func (v *View) free() error {
 		v.node.release()
 	}
 	return err
-}
-
-// ReadAt copies from the view, as io.ReaderAt says. A fault is a *FaultError.
-func (v *View) ReadAt(p []byte, off int64) (n int, err error) {
-	if !v.pin.enter() {
-		return 0, wrap("read", v.path, ErrClosed)
-	}
-	data := v.bytes.Load()
-	switch {
-	case data == nil:
-		err = ErrClosed
-	case off < 0:
-		err = ErrRange
-	case off >= int64(len(*data)):
-		err = io.EOF
-	default:
-		if n, err = copyGuarded(p, (*data)[off:]); n < len(p) && err == nil {
-			err = io.EOF
-		}
-	}
-	v.leave()
-	if err == nil || err == io.EOF {
-		return n, err
-	}
-	return n, wrap("read", v.path, err)
-}
-
-// WriteAt copies into the view, as io.WriterAt says. It does not grow the view:
-// what passes its end is ErrRange, and then nothing is written. A view without
-// Write or Copy access is ErrAccess; a fault is a *FaultError.
-func (v *View) WriteAt(p []byte, off int64) (n int, err error) {
-	if !v.pin.enter() {
-		return 0, wrap("write", v.path, ErrClosed)
-	}
-	data := v.bytes.Load()
-	switch {
-	case data == nil:
-		err = ErrClosed
-	case off < 0 || off > int64(len(*data)) || len(p) > len(*data)-int(off):
-		err = ErrRange
-	case v.access&(Write|Copy) == 0:
-		err = ErrAccess
-	default:
-		n, err = copyGuarded((*data)[off:], p)
-	}
-	v.leave()
-	if err == nil {
-		return n, nil
-	}
-	return n, wrap("write", v.path, err)
-}
-
-// copyGuarded is copy that returns a fault as an error.
-func copyGuarded(to, from []byte) (n int, err error) {
-	armed := debug.SetPanicOnFault(true)
-	defer func() {
-		debug.SetPanicOnFault(armed)
-		if n < 0 {
-			err = faultOr(recover())
-			n = 0
-		}
-	}()
-	n = -1
-	n = copy(to, from)
-	return n, nil
-}
-
-// faultOr returns the fault that was recovered, and goes on with any other panic.
-func faultOr(recovered any) error {
-	if fault := AsFault(recovered); fault != nil {
-		return fault
-	}
-	panic(recovered)
 }

@@ -8,8 +8,12 @@ import "slices"
 // writing them. Before a commit the ids are therefore dealt out again among the
 // same pages: to the leaves in key order, then to the branches above them.
 
-// arrangeMin is the number of new pages from which on it is worth the while.
-const arrangeMin = 8
+// arrangeMin is the number of new pages from which on it is worth the while, and
+// arrangePart the part of all changed pages that they must be.
+const (
+	arrangeMin  = 8
+	arrangePart = 8
+)
 
 // A newPage is a page of this transaction within a tree, and who refers to it.
 type newPage struct {
@@ -18,10 +22,11 @@ type newPage struct {
 	idx    int
 }
 
-// arrange deals the ids of the bucket's new node pages out again.
+// arrange deals the ids of the bucket's new node pages out again, if a good part of
+// what the transaction has changed is new.
 func (b *Bucket) arrange() error {
 	t := b.tx
-	if b.header.Root.ID == 0 || b.header.Root.Stamp != t.stamp || len(t.born) < arrangeMin {
+	if t.fresh < arrangeMin || t.fresh < len(t.born)/arrangePart {
 		return nil
 	}
 	levels, count, err := t.newPages(nil, 0, b.header.Root, newPage{}, 0)
@@ -53,28 +58,32 @@ func (b *Bucket) arrange() error {
 }
 
 // newPages adds e, which ref leads to, and the new pages below it to levels, and
-// their number to count. What is above a new page is new itself.
+// their number to count. What is above a new page is the transaction's own, if
+// not new itself.
 func (t *Tx) newPages(levels [][]newPage, depth int, ref Ref, e newPage, count int) (
 	[][]newPage, int, error) {
+	if ref.ID == 0 || ref.Stamp != t.stamp && !younger(ref.Stamp, t.own.Written.Stamp()) {
+		return levels, count, nil
+	}
 	n, p, err := t.snap.load(ref)
-	if err != nil || p == nil {
+	if err != nil || !t.owns(p) {
 		return levels, count, err
 	}
 	if depth == len(levels) {
 		levels = append(levels, nil)
 	}
-	e.page = p
-	levels[depth] = append(levels[depth], e)
-	count++
+	if p.Stamp == t.stamp {
+		e.page = p
+		levels[depth] = append(levels[depth], e)
+		count++
+	}
 	if !n.branch() {
 		return levels, count, nil
 	}
 	for i, c := 0, n.count(); i <= c; i++ {
-		if child := n.child(i); child.Stamp == t.stamp {
-			levels, count, err = t.newPages(levels, depth+1, child, newPage{nil, p, i}, count)
-			if err != nil {
-				return levels, count, err
-			}
+		levels, count, err = t.newPages(levels, depth+1, n.child(i), newPage{nil, p, i}, count)
+		if err != nil {
+			return levels, count, err
 		}
 	}
 	return levels, count, nil

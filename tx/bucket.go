@@ -31,8 +31,8 @@ type bucketEdit struct {
 	parent   *Bucket
 	name     []byte
 	kids     map[string]*Bucket
+	number   uint64 // in the list of operations, 0 = none yet
 	dirty    bool   // header differs from what the parent's record says
-	own      bool   // the root, if any, is a page of this transaction
 	lastPage PageID // where the last record was inserted
 	lastIdx  int
 }
@@ -107,7 +107,7 @@ func (t *Tx) valueOf(n node, p *Page, kind int, v []byte) ([]byte, error) {
 	case valueExtent:
 		return t.snap.extent(decodeLong(v))
 	}
-	if p == nil || p.Stamp != t.stamp {
+	if t.writing == nil || !t.owns(p) {
 		return v, nil
 	}
 	if n.fixed() {
@@ -156,7 +156,11 @@ func (b *Bucket) Put(key, value []byte) (err error) {
 			return ErrIncompatibleValue
 		}
 	}
-	return b.set(key, value, valueInline, found)
+	if err := b.set(key, value, valueInline, found); err != nil {
+		return err
+	}
+	b.notePut(key, value)
+	return nil
 }
 
 // set stores a value, or the record of a bucket, where findPath has just led.
@@ -218,7 +222,11 @@ func (b *Bucket) deleteKey(key []byte) (found bool, err error) {
 	if kind, _ := f.node.value(f.idx); kind == valueBucket {
 		return true, ErrIncompatibleValue
 	}
-	return true, b.remove()
+	if err := b.remove(); err != nil {
+		return true, err
+	}
+	b.note(opDelete, key)
+	return true, nil
 }
 
 // Sequence returns the bucket's counter without changing it.
@@ -235,6 +243,8 @@ func (b *Bucket) SetSequence(v uint64) error {
 		return err
 	}
 	b.header.Sequence, b.edit.dirty = v, true
+	b.tx.changed = true
+	b.noteSequence()
 	return nil
 }
 

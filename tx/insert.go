@@ -47,22 +47,13 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 		b.touch()
 		return false, nil
 	}
+	if found {
+		return b.replace(it)
+	}
 	if err := b.ownPath(); err != nil {
 		return false, err
 	}
-	level := len(t.path) - 1
-	f := &t.path[level]
-	if found {
-		if kind, old := f.node.value(f.idx); kind == valueExtent {
-			t.freeLong(old)
-		}
-		low := f.node.low()
-		if f.node.replaceLeaf(f.idx, it, f.page.lent) {
-			f.page.tidy = f.page.tidy && f.node.low() == low
-			return false, nil
-		}
-		return b.rebuildLeaf(it, true)
-	}
+	f := &t.path[len(t.path)-1]
 	// Behind the last record no cell has to move, which ascending keys rely on;
 	// such a leaf is tidied once, at commit.
 	tidy := f.page.tidy && !f.page.lent && f.idx < f.node.count()
@@ -79,6 +70,24 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 		return false, b.splitEdge(it)
 	}
 	return b.rebuildLeaf(it, false)
+}
+
+// replace puts it in the place of the record to which findPath has just led.
+func (b *Bucket) replace(it *item) (again bool, err error) {
+	t := b.tx
+	if err := b.ownLeaf(); err != nil {
+		return false, err
+	}
+	f := &t.path[len(t.path)-1]
+	if kind, old := f.node.value(f.idx); kind == valueExtent {
+		t.freeLong(old)
+	}
+	low := f.node.low()
+	if f.node.replaceLeaf(f.idx, it, f.page.lent) {
+		f.page.tidy = f.page.tidy && f.node.low() == low
+		return false, nil
+	}
+	return b.rebuildLeaf(it, true)
 }
 
 // appendedTo notes where the last record was inserted, to tell ascending keys.
@@ -115,6 +124,9 @@ func (b *Bucket) rebuildLeaf(it *item, replace bool) (again bool, err error) {
 			b.appendedTo(f.page.ID, i)
 		}
 		return false, nil
+	}
+	if err := b.ownPath(); err != nil { // ownLeaf may have left the parents alone
+		return false, err
 	}
 	cut := 0
 	if !replace && b.ascending(f.page.ID, i, count) {

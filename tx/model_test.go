@@ -404,6 +404,11 @@ func (r *modelRun) finish() {
 	r.tx = r.store.read()
 	r.now = r.model.clone()
 	r.compare(&r.tx.root, r.model, true)
+	if f := r.store.follower; !r.store.dropped {
+		if err := sameContents(&r.tx.root, &f.read().root); err != nil {
+			r.fatalf("replayed: %v", err)
+		}
+	}
 	if err := r.tx.Rollback(); err != nil {
 		r.fatalf("end of reader: %v", err)
 	}
@@ -432,6 +437,8 @@ func TestModel(t *testing.T) {
 				style: int(i % 5),
 			}
 			r.store.resident = i%2 == 1
+			r.store.everyEpoch = uint64(i / 2 % 4)
+			r.store.follower = newMemStore(t, shift)
 			r.span = 1 + r.IntN(2000)
 			r.tx = r.store.begin()
 			for range steps {

@@ -55,7 +55,11 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
 	if t.writing != nil {
-		if p != nil && p.Stamp == t.stamp && from < to {
+		if err := t.foreignKid(kid, p); err != nil {
+			t.fail(err)
+			return nil
+		}
+		if t.owns(p) && from < to {
 			p.lent = true // the record may move, its leaf may not
 		}
 		b.adopt(kid, bytes.Clone(name))
@@ -110,6 +114,7 @@ func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
 	}
 	kid = &Bucket{tx: t, FillPercent: DefaultFillPercent, depth: b.depth + 1}
 	b.adopt(kid, bytes.Clone(name))
+	b.noteCreate(kid)
 	return kid, nil
 }
 
@@ -165,7 +170,11 @@ func (b *Bucket) DeleteBucket(name []byte) (err error) {
 		t.fail(err)
 		return err
 	}
-	return b.disown(kid)
+	if err := b.disown(kid); err != nil {
+		return err
+	}
+	b.note(opDrop, name)
+	return nil
 }
 
 // claim returns the Bucket of that name, for its deletion or move.
@@ -251,6 +260,7 @@ func (b *Bucket) MoveBucket(name []byte, dst *Bucket) (err error) {
 	kid.edit.dirty = true
 	dst.adopt(kid, kid.edit.name)
 	kid.sink(dst.depth + 1)
+	b.noteMove(name, dst)
 	return nil
 }
 
@@ -370,9 +380,6 @@ func (b *Bucket) clear() error {
 	b.version++
 	if b.header.Root.ID == 0 {
 		return nil
-	}
-	if err := b.foreignRoot(); err != nil {
-		return err
 	}
 	return b.clearTree(b.header.Root, 0)
 }

@@ -9,60 +9,56 @@ package tx
 // already carry the caller's owner mark, so a snapshot is never changed by
 // what is built on it. The zero Overlay is empty.
 //
-// The shape is fixed by the width of a page id: a root that grows with the
-// largest id, then 256, 128 and 64 ways. A look-up is four loads, the first
-// two of which stay in the nearest cache.
+// The shape is fixed by the width of a page id: four levels of 32 ways below a
+// root that grows with the largest id. Narrow nodes keep the copies of a small
+// commit small; the upper ones stay in the nearest cache, so that a look-up
+// costs little more than one of two wide levels.
 type Overlay struct {
-	root  []*overlayUpper
-	owner uint64 // who may change root in place
+	root  []*overlayUpper // each for a million pages
+	owner uint64          // who may change root in place
 }
 
 const (
-	overlayLeafBits  = 6
-	overlayMidBits   = 7
-	overlayUpperBits = 8
-	overlayMidShift  = overlayLeafBits
-	overlayUpShift   = overlayMidShift + overlayMidBits
-	overlayRootShift = overlayUpShift + overlayUpperBits
+	overlayBits = 5
+	overlayWays = 1 << overlayBits
+	overlayMask = overlayWays - 1
 )
 
-type overlayUpper struct {
+// An overlayLevel is a node that leads to 32 others, or to pages.
+type overlayLevel[K any] struct {
 	owner uint64
-	kids  [1 << overlayUpperBits]*overlayMid
+	kids  [overlayWays]*K
 }
 
-type overlayMid struct {
-	owner uint64
-	kids  [1 << overlayMidBits]*overlayLeaf
-}
-
-type overlayLeaf struct {
-	owner uint64
-	pages [1 << overlayLeafBits]*Page
-}
+type (
+	overlayLeaf  = overlayLevel[Page]
+	overlayLow   = overlayLevel[overlayLeaf]
+	overlayMid   = overlayLevel[overlayLow]
+	overlayUpper = overlayLevel[overlayMid]
+)
 
 // Empty reports whether the overlay never held a page.
 func (o *Overlay) Empty() bool { return len(o.root) == 0 }
 
 // Get returns the page that stands for id, or nil if the mapping does.
 func (o *Overlay) Get(id PageID) *Page {
-	r := int(id >> overlayRootShift)
-	if r >= len(o.root) {
+	r := int(id >> (4 * overlayBits))
+	if r >= len(o.root) || o.root[r] == nil {
 		return nil
 	}
-	up := o.root[r]
-	if up == nil {
-		return nil
-	}
-	mid := up.kids[id>>overlayUpShift&(1<<overlayUpperBits-1)]
+	mid := o.root[r].kids[id>>(3*overlayBits)&overlayMask]
 	if mid == nil {
 		return nil
 	}
-	leaf := mid.kids[id>>overlayMidShift&(1<<overlayMidBits-1)]
+	low := mid.kids[id>>(2*overlayBits)&overlayMask]
+	if low == nil {
+		return nil
+	}
+	leaf := low.kids[id>>overlayBits&overlayMask]
 	if leaf == nil {
 		return nil
 	}
-	return leaf.pages[id&(1<<overlayLeafBits-1)]
+	return leaf.kids[id&overlayMask]
 }
 
 // Set makes p stand for p.ID. Nodes marked with owner, which is never zero,
@@ -77,40 +73,56 @@ func (o *Overlay) Delete(id PageID, owner uint64) {
 }
 
 func (o *Overlay) put(id PageID, p *Page, owner uint64) {
-	r := int(id >> overlayRootShift)
+	r := int(id >> (4 * overlayBits))
 	if o.owner != owner || r >= len(o.root) {
 		root := make([]*overlayUpper, max(len(o.root), r+1))
 		copy(root, o.root)
 		o.root, o.owner = root, owner
 	}
-	up := o.root[r]
-	switch {
-	case up == nil:
-		up = &overlayUpper{owner: owner}
-		o.root[r] = up
-	case up.owner != owner:
-		c := *up
-		c.owner = owner
-		up = &c
-		o.root[r] = up
+	upper := owned(&o.root[r], owner)
+	mid := owned(&upper.kids[id>>(3*overlayBits)&overlayMask], owner)
+	low := owned(&mid.kids[id>>(2*overlayBits)&overlayMask], owner)
+	leaf := owned(&low.kids[id>>overlayBits&overlayMask], owner)
+	leaf.kids[id&overlayMask] = p
+}
+
+// owned makes the node at p one that owner may change, and returns it.
+func owned[K any](p **overlayLevel[K], owner uint64) *overlayLevel[K] {
+	n := *p
+	if n != nil && n.owner == owner {
+		return n
 	}
-	mid := &up.kids[id>>overlayUpShift&(1<<overlayUpperBits-1)]
-	switch {
-	case *mid == nil:
-		*mid = &overlayMid{owner: owner}
-	case (*mid).owner != owner:
-		c := **mid
-		c.owner = owner
-		*mid = &c
+	c := &overlayLevel[K]{owner: owner}
+	if n != nil {
+		c.kids = n.kids
 	}
-	leaf := &(*mid).kids[id>>overlayMidShift&(1<<overlayMidBits-1)]
-	switch {
-	case *leaf == nil:
-		*leaf = &overlayLeaf{owner: owner}
-	case (*leaf).owner != owner:
-		c := **leaf
-		c.owner = owner
-		*leaf = &c
+	*p = c
+	return c
+}
+
+// All calls fn for every page, in ascending order of their ids, until it returns
+// false.
+func (o *Overlay) All(fn func(*Page) bool) {
+	for _, upper := range o.root {
+		more := each(upper, func(mid *overlayMid) bool {
+			return each(mid, func(low *overlayLow) bool {
+				return each(low, func(leaf *overlayLeaf) bool { return each(leaf, fn) })
+			})
+		})
+		if !more {
+			return
+		}
 	}
-	(*leaf).pages[id&(1<<overlayLeafBits-1)] = p
+}
+
+func each[K any](n *overlayLevel[K], fn func(*K) bool) bool {
+	if n == nil {
+		return true
+	}
+	for _, kid := range n.kids {
+		if kid != nil && !fn(kid) {
+			return false
+		}
+	}
+	return true
 }

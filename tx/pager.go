@@ -25,6 +25,12 @@ import (
 //	   Extents[id] says the same of an extent and holds its page count. No txid
 //	   has a zero low half, so zero means unverified.
 //	S4 Bytes of a page that a reader can reach are never written to.
+//	S5 A page keeps its id while it is resident: a transaction that changes one of
+//	   its own epoch puts a copy under the same id into its overlay, and nothing
+//	   that refers to it has to change. A page of an older epoch is on its way
+//	   into the file, and a change gives it a new id, as one in the file.
+//	S6 What stands in the mapping is not younger than Written, and refers to
+//	   nothing younger.
 
 // PageID is the number of a page: its bytes begin at PageID * page size.
 type PageID uint32
@@ -91,8 +97,10 @@ type Page struct {
 	ID    PageID
 	Stamp uint32 // of the transaction that it was born in
 	Kind  Kind
-	lent  bool // slices into Buf were handed out: its bytes stay (I6)
-	tidy  bool // a leaf whose cells lie in key order
+	Owner TxID   // the transaction that made Buf what it is, and may change it
+	Epoch uint64 // of the checkpoint that will write the page; see Snapshot.Epoch
+	lent  bool   // slices into Buf were handed out: its bytes stay (I6)
+	tidy  bool   // a leaf whose cells lie in key order
 }
 
 // Ref returns the reference that leads to the page.
@@ -151,6 +159,8 @@ type Snapshot struct {
 	Root    BucketHeader    // the root bucket
 	TxID    TxID            // the last transaction that this state holds
 	HWM     PageID          // the high-water mark: every page in use is below it
+	Written TxID            // the newest state of which every page is in the mapping
+	Epoch   uint64          // of a write transaction: counts the checkpoints begun before
 	Source  Source          // verifies what was not verified yet
 }
 
@@ -194,19 +204,33 @@ type Pager interface {
 	// Free gives back the extent of count pages at ref. An extent that this
 	// transaction allocated may be given out again at once; any other takes
 	// effect with Commit and stays readable until no snapshot needs it.
-	// page is the extent in memory if this transaction allocated it, else nil;
-	// its buffer is kept as it is until the transaction ends.
+	// page is the extent in memory if it is not only in the mapping; its buffer
+	// is kept as it is until the transaction ends.
 	Free(ref Ref, count uint32, page *Page)
 
-	// Scratch returns a buffer of one page, and Recycle gives back one that
-	// nobody refers to any more. Its contents are not defined.
+	// Renew returns a page of this transaction under the id of a resident one,
+	// which it replaces, with a buffer of its own. The old one stays as it is until
+	// no snapshot needs it.
+	Renew(old *Page) *Page
+
+	// Scratch returns a buffer of one page, whose contents are not defined, to be
+	// that of a page of this transaction. Recycle gives back the one that it has
+	// replaced, if nobody refers to it any more, and Drop does so at the end of
+	// the transaction.
 	Scratch() []byte
 	Recycle(buf []byte)
+	Drop(buf []byte)
+
+	// Log returns an empty buffer for the operations of the transaction, and how
+	// many bytes of them are of use. If that is zero, they are not noted.
+	Log() (buf []byte, limit int)
 
 	// Commit makes the state s, which this transaction built on its base, the
 	// newest, and returns when it is durable and published (or, if changed is
-	// false, when the base is). Whatever it returns, the transaction has ended.
-	Commit(s *Snapshot, changed bool) error
+	// false, when the base is). ops is what Replay takes to do the same again; it
+	// is empty if that is not known. Whatever Commit returns, the transaction has
+	// ended.
+	Commit(s *Snapshot, changed bool, ops []byte) error
 
 	// Rollback undoes every Alloc and Free and ends the transaction.
 	Rollback()

@@ -20,8 +20,13 @@ type memStore struct {
 	next  PageID
 	// resident keeps committed pages in the overlay instead of the image.
 	resident bool
-	allocMax int  // allocations that succeed before Alloc fails; 0 = all
-	hostile  bool // the pages lead to one another in ways that free them twice
+	// everyEpoch is the number of resident transactions between checkpoints that
+	// begin, and never end; 0 = none.
+	everyEpoch uint64
+	follower   *memStore // replays the operations of every transaction
+	dropped    bool      // some transaction had too many operations for that
+	allocMax   int       // allocations that succeed before Alloc fails; 0 = all
+	hostile    bool      // the pages lead to one another in ways that free them twice
 }
 
 const memFirstPage = 3
@@ -34,6 +39,9 @@ func newMemStore(t testing.TB, shift uint8) *memStore {
 
 func (s *memStore) Verify(sn *Snapshot, ref Ref, kind Kind) (uint32, error) {
 	at := int(ref.ID) << sn.Shift
+	if younger(ref.Stamp, sn.Written.Stamp()) {
+		return 0, Corrupt(ref.ID, "is younger than the file: %d", ref.Stamp)
+	}
 	if ref.ID >= sn.HWM || at+HeaderSize > len(sn.Data) {
 		return 0, Corrupt(ref.ID, "is outside the file")
 	}
@@ -136,6 +144,14 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 	return &Page{Buf: buf, ID: id, Stamp: p.id.Stamp(), Kind: kind}, nil
 }
 
+func (p *memPager) Renew(page *Page) *Page {
+	if page.Owner == p.id || page.Epoch != p.store.state.Epoch {
+		p.store.t.Errorf("page %v of epoch %d is replaced by transaction %d of epoch %d",
+			page.Ref(), page.Epoch, p.id, p.store.state.Epoch)
+	}
+	return &Page{Buf: p.Scratch(), ID: page.ID, Stamp: page.Stamp, Kind: page.Kind}
+}
+
 func (p *memPager) Free(ref Ref, count uint32, page *Page) {
 	if c, ok := p.own[ref.ID]; ok {
 		if c != count || page == nil {
@@ -146,7 +162,7 @@ func (p *memPager) Free(ref Ref, count uint32, page *Page) {
 	}
 	if c := p.store.used[ref.ID]; p.store.hostile {
 		return
-	} else if c != count || page != nil || slices.Contains(p.freed, ref.ID) {
+	} else if c != count || slices.Contains(p.freed, ref.ID) {
 		p.store.t.Errorf("free of extent %v: %d pages, want %d", ref, count, c)
 	}
 	p.freed = append(p.freed, ref.ID)
@@ -160,12 +176,24 @@ func (p *memPager) Recycle(buf []byte) {
 	}
 }
 
+func (p *memPager) Drop([]byte) {}
+
 func (p *memPager) Rollback() {}
 
-func (p *memPager) Commit(sn *Snapshot, changed bool) error {
+func (p *memPager) Log() ([]byte, int) {
+	if p.store.follower == nil {
+		return nil, 0
+	}
+	return nil, opsMax
+}
+
+func (p *memPager) Commit(sn *Snapshot, changed bool, ops []byte) error {
 	s := p.store
 	if !changed {
 		return nil
+	}
+	if s.follower != nil {
+		s.follow(ops)
 	}
 	for _, id := range p.freed {
 		delete(s.used, id)
@@ -175,6 +203,10 @@ func (p *memPager) Commit(sn *Snapshot, changed bool) error {
 	}
 	sn.HWM = s.next
 	state := *sn
+	state.Epoch = s.state.Epoch
+	if s.everyEpoch > 0 && uint64(p.id)%s.everyEpoch == 0 {
+		state.Epoch++
+	}
 	if !s.resident {
 		data := make([]byte, int(s.next)<<s.state.Shift)
 		copy(data, s.state.Data)
@@ -190,6 +222,7 @@ func (p *memPager) Commit(sn *Snapshot, changed bool) error {
 		state.Data, state.Overlay = data, Overlay{}
 		state.Nodes = make([]atomic.Uint32, s.next)
 		state.Extents = make([]atomic.Uint64, s.next)
+		state.Written, state.Epoch = sn.TxID, uint64(sn.TxID)
 	}
 	s.state = state
 	return nil

@@ -25,6 +25,9 @@ func (b *Bucket) DeleteRange(lo, hi []byte) (deleted uint64, err error) {
 	if deleted, err = b.deleteRange(lo, hi); err != nil {
 		t.fail(err)
 	}
+	if deleted > 0 {
+		b.noteRange(lo, hi)
+	}
 	return deleted, err
 }
 
@@ -34,9 +37,6 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	}
 	if b.header.Root.ID == 0 {
 		return 0, nil
-	}
-	if err := b.foreignRoot(); err != nil {
-		return 0, err
 	}
 	root, deleted, err := b.prune(b.header.Root, lo, hi, 0)
 	if err != nil || deleted == 0 {

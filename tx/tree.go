@@ -2,11 +2,12 @@ package tx
 
 // This file finds records and makes paths writable.
 //
-//	T1 A page is changed only if its stamp is that of the running transaction:
-//	   then it was born in it, and nobody else can see it. Every other page on
-//	   the way to a change is copied to a new id, and its parent is told.
+//	T1 A page is changed only if the running transaction owns it: nobody else
+//	   can see it then. Every other page is copied first: a resident one of this
+//	   epoch under its id (S5), any other to a new id, of which its parent is told.
 //	T2 A path is owned from the root down, so that a parent is owned before
-//	   its child's new place is written into it.
+//	   its child's new place is written into it. Only a leaf that keeps its id
+//	   and its number of records can be owned alone.
 
 // A frame is one step of a descent: a node, where it came from, and which
 // child or record of it was taken.
@@ -75,9 +76,6 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		return false, err
 	}
 	ref := b.header.Root
-	if err := b.foreignRoot(); err != nil {
-		return false, err
-	}
 	for ref.ID != 0 {
 		if len(t.path) > maxDepth {
 			return false, b.tooDeep()
@@ -132,11 +130,18 @@ func (b *Bucket) outline() error {
 	return nil
 }
 
-// touch notes that the tree of the bucket has changed.
+// touch notes that the tree of the bucket has changed, and its header may have.
 func (b *Bucket) touch() {
-	b.edit.dirty, b.edit.own = true, true
+	b.edit.dirty = true
 	b.version++
+	b.tx.changed = true
 }
+
+// owns tells whether p, nil for a page in the mapping, belongs to the transaction.
+func (t *Tx) owns(p *Page) bool { return p != nil && p.Owner == t.own.TxID }
+
+// stays tells whether p keeps its id when it is changed (S5).
+func (t *Tx) stays(p *Page) bool { return p != nil && p.Epoch == t.own.Epoch }
 
 // newNode allocates a node page and makes it part of the transaction's state.
 func (t *Tx) newNode() (*Page, error) {
@@ -144,13 +149,20 @@ func (t *Tx) newNode() (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.lent, p.tidy = false, false
-	t.born = append(t.born, p)
-	t.own.Overlay.Set(p, uint64(t.own.TxID))
+	t.fresh++
+	t.hold(p)
 	t.stats.IncPageCount(1)
 	t.stats.IncNodeCount(1)
 	t.stats.IncPageAlloc(int64(len(p.Buf)))
 	return p, nil
+}
+
+// hold makes the node page p, whose bytes are still to come, one of the
+// transaction's own.
+func (t *Tx) hold(p *Page) {
+	p.Owner, p.Epoch = t.own.TxID, t.own.Epoch
+	t.born = append(t.born, p)
+	t.own.Overlay.Set(p, uint64(t.own.TxID))
 }
 
 // newExtent allocates an extent and copies data into it.
@@ -161,6 +173,7 @@ func (t *Tx) newExtent(data []byte) (longRef, error) {
 		return longRef{}, err
 	}
 	clear(p.Buf[HeaderSize+copy(p.Body(), data):])
+	p.Owner, p.Epoch = t.own.TxID, t.own.Epoch
 	t.own.Overlay.Set(p, uint64(t.own.TxID))
 	t.stats.IncPageCount(int64(count))
 	t.stats.IncPageAlloc(int64(len(p.Buf)))
@@ -171,10 +184,12 @@ func (t *Tx) newExtent(data []byte) (longRef, error) {
 func (t *Tx) free(ref Ref, count uint32) {
 	p := t.own.Overlay.Get(ref.ID)
 	if p != nil {
-		t.own.Overlay.Delete(ref.ID, uint64(t.own.TxID))
-		if p.Stamp != t.stamp {
-			p = nil
+		if p.Stamp != ref.Stamp {
+			t.fail(Corrupt(ref.ID, "reference to stamp %d, and the page is of %d",
+				ref.Stamp, p.Stamp))
+			return
 		}
+		t.own.Overlay.Delete(ref.ID, uint64(t.own.TxID))
 	}
 	t.pager.Free(ref, count, p)
 }
@@ -190,7 +205,7 @@ func (b *Bucket) ownPath() error {
 	t := b.tx
 	for i := range t.path {
 		f := &t.path[i]
-		if f.page != nil && f.page.Stamp == t.stamp {
+		if t.owns(f.page) {
 			continue
 		}
 		if err := t.ownFrame(f); err != nil {
@@ -206,23 +221,52 @@ func (b *Bucket) ownPath() error {
 	return nil
 }
 
+// ownLeaf does so for what a change needs that leaves the number of records as
+// it is: if the leaf keeps its id, that is the leaf alone.
+func (b *Bucket) ownLeaf() error {
+	t := b.tx
+	f := &t.path[len(t.path)-1]
+	if !t.stays(f.page) {
+		return b.ownPath()
+	}
+	if err := inMemory(t.path); err != nil {
+		return err
+	}
+	b.version++
+	t.changed = true
+	return t.ownFrame(f)
+}
+
 // ownFrame makes the page of f one of this transaction.
 func (t *Tx) ownFrame(f *frame) error {
-	if f.page != nil && f.page.Stamp == t.stamp {
+	switch {
+	case t.owns(f.page):
 		return nil
+	case t.stays(f.page):
+		t.renew(f)
+		return nil
+	}
+	if err := t.foreign(f.node, f.page, f.ref); err != nil {
+		return err
 	}
 	p, err := t.newNode()
 	if err != nil {
 		return err
 	}
 	copy(p.Body(), f.node)
-	if err := t.foreign(p.Body(), f.page, f.ref); err != nil {
-		return err
-	}
 	p.tidy = f.node.tidy()
 	t.free(f.ref, 1)
 	f.node, f.page, f.ref = p.Body(), p, p.Ref()
 	return nil
+}
+
+// renew replaces the resident page of f by a copy of its own under the same id.
+func (t *Tx) renew(f *frame) {
+	p := t.pager.Renew(f.page)
+	p.tidy = f.page.tidy
+	copy(p.Body(), f.node)
+	t.hold(p)
+	f.node, f.page = p.Body(), p
 }
 
 // adjust adds delta to the record counts on the way to the current leaf.
@@ -243,7 +287,9 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 	old := f.page.Buf
 	f.page.Buf = buf
 	f.node = f.page.Body()
-	if !f.page.lent {
+	if f.page.lent {
+		t.pager.Drop(old)
+	} else {
 		t.pager.Recycle(old)
 	}
 	f.page.lent, f.page.tidy = false, true

@@ -64,6 +64,7 @@ type writing struct {
 	own      Snapshot // what the transaction has built; snap points to it
 	onCommit []func()
 	born     []*Page // node pages, also those that are free again
+	fresh    int     // how many of them have new ids
 	path     []frame
 
 	// The bucket at whose end path leads since a record was appended there,
@@ -75,6 +76,7 @@ type writing struct {
 	items  []item
 	links  []link
 	copies arena // values copied out of fixed leaves
+	ops    opList
 }
 
 // NewReader returns a read-only transaction on s, which calls end when it ends.
@@ -91,6 +93,7 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
 	t.root.edit = new(bucketEdit)
+	t.ops.buf, t.ops.limit = p.Log()
 	return t
 }
 
@@ -192,7 +195,7 @@ func (t *Tx) Commit() error {
 	}
 	hooks := t.onCommit
 	stats, host := &t.stats, t.host
-	err := t.pager.Commit(&t.own, t.changed)
+	err := t.pager.Commit(&t.own, t.changed, t.ops.buf)
 	t.end()
 	host.Ended(stats)
 	if err != nil {
@@ -211,7 +214,6 @@ func (t *Tx) prepare() (err error) {
 		return err
 	}
 	t.tidy()
-	t.changed = t.root.edit.dirty
 	return nil
 }
 

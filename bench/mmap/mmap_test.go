@@ -31,7 +31,7 @@ type reader struct {
 }
 
 // openers open the file in each way. The benchmark's own comes first.
-var openers = []func(path string) (*reader, error){
+var openers = [...]func(path string) (*reader, error){
 	openMmapfile, openEdsrzf, openExp, openOS,
 }
 
@@ -40,6 +40,11 @@ func openMmapfile(path string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return viewWhole(f)
+}
+
+// viewWhole makes a reader of the file and closes it.
+func viewWhole(f *mmapfile.File) (*reader, error) {
 	defer f.Close()
 	m, err := f.Map(mmapfile.MapOptions{})
 	if err != nil {

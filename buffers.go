@@ -1,0 +1,120 @@
+package mapleaf
+
+import (
+	"slices"
+
+	"github.com/mapleafdb/mapleaf/internal/invariant"
+	"github.com/mapleafdb/mapleaf/mmapfile"
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// The memory of pages that are not, or not only, in the mapping. It lies outside of
+// the Go heap, which would else grow by as much again as all resident pages take
+// before the collector runs, and buffers are used again and again: a fresh page of
+// memory costs more than filling it.
+//
+// Invariants:
+//
+//	G1 A buffer that no state showed to readers is used again when the transaction
+//	   has ended that owned it, or the epoch that holds it is in the file.
+//	G2 A page in memory whose owner is transaction o, and that is in no state after
+//	   u, can be seen by the readers at o to u. Its buffer is used again when a
+//	   state after u is published, and none of them is left: so a reader that stays
+//	   open for long holds what it sees and nothing else.
+type buffers struct {
+	size  int // of each, in bytes
+	free  [][]byte
+	slabs []*mmapfile.PrivateMemory
+	held  map[tx.TxID][]heldBuffer // by the newest reader that can see them
+	live  []tx.TxID                // scratch
+}
+
+// A heldBuffer can be seen by some reader.
+type heldBuffer struct {
+	buf         []byte
+	owner, last tx.TxID // of the states that show it
+}
+
+// slabBytes is how much memory is allocated at a time.
+const slabBytes = 1 << 20
+
+// get returns a buffer; what it holds is not defined.
+func (b *buffers) get() []byte {
+	if len(b.free) == 0 {
+		b.grow()
+	}
+	n := len(b.free) - 1
+	buf := b.free[n]
+	b.free[n] = nil
+	b.free = b.free[:n]
+	return buf
+}
+
+// grow allocates more buffers, from the Go heap if there is no other memory.
+func (b *buffers) grow() {
+	m, err := mmapfile.NewPrivateMemory(slabBytes)
+	if err != nil {
+		b.free = append(b.free, make([]byte, b.size))
+		return
+	}
+	b.slabs = append(b.slabs, m)
+	slab := m.Bytes()
+	for off := len(slab) - b.size; off >= 0; off -= b.size {
+		b.free = append(b.free, slab[off:off+b.size:off+b.size])
+	}
+}
+
+// put takes back a buffer that nobody looks at any more. Others than those that get
+// returns are left to the garbage collector.
+func (b *buffers) put(buf []byte) {
+	if len(buf) != b.size {
+		return
+	}
+	if invariant.Enabled {
+		for i := range buf {
+			buf[i] = 0xdb // whoever still reads it shall notice
+		}
+	}
+	b.free = append(b.free, buf)
+}
+
+// retire takes back a buffer that the readers at owner to last can see. live are the
+// txids of all readers, ascending; none begins at a state up to last any more.
+func (b *buffers) retire(h heldBuffer, live []tx.TxID) {
+	i, found := slices.BinarySearch(live, h.last)
+	if found {
+		i++
+	}
+	if i == 0 || live[i-1] < h.owner {
+		b.put(h.buf)
+		return
+	}
+	if b.held == nil {
+		b.held = make(map[tx.TxID][]heldBuffer)
+	}
+	b.held[live[i-1]] = append(b.held[live[i-1]], h)
+}
+
+// reexamine looks again at what readers held that are gone.
+func (b *buffers) reexamine(live []tx.TxID) {
+	for holder, held := range b.held {
+		if _, ok := slices.BinarySearch(live, holder); ok {
+			continue
+		}
+		delete(b.held, holder)
+		for _, h := range held {
+			b.retire(h, live)
+		}
+	}
+}
+
+// close gives all memory back.
+func (b *buffers) close() (err error) {
+	for _, m := range b.slabs {
+		if e := m.Free(); err == nil {
+			err = e
+		}
+	}
+	*b = buffers{}
+	return err
+}

@@ -1,0 +1,9 @@
+package mapleaf
+
+// WithLog makes the redo log begin with the first commit, in small extents that a
+// checkpoint soon follows, for the tests outside of the package.
+func WithLog(o *Options) {
+	o.logAtOnce = true
+	o.LogSize = 256 << 10
+	o.CheckpointBytes = 1 << 20
+}
