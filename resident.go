@@ -35,9 +35,10 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	s.mu.finished, s.mu.replaced = nil, nil
 	head, under, written := s.mu.head, s.mu.newest, s.mu.written
 	shown := head.TxID
-	if !s.logging() {
+	if !s.logging() && !s.mu.hadLog {
 		shown = 0 // every batch under way is published with its pages in the file
 	}
+	s.mu.hadLog = false
 	s.mu.Unlock()
 
 	if len(finished) > 0 {

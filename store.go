@@ -90,6 +90,7 @@ type store struct {
 		saving   int64           // bytes that a log would have saved
 		starting bool            // an epoch on its way brings the log
 		noLog    int             // who wants pages without a log
+		hadLog   bool            // the log has ended since a base state was made
 		stop     bool
 	}
 	log redoLog
@@ -350,6 +351,7 @@ func (s *store) endLog() error {
 	s.mu.Lock()
 	head := s.mu.head
 	s.mu.epoch = &epoch{number: e.number + 1}
+	s.mu.hadLog = true
 	s.mu.Unlock()
 	if s.published.Load() != nil {
 		s.publish(&head)
