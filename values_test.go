@@ -7,8 +7,8 @@ import (
 	"unsafe"
 
 	mapleaf "github.com/mapleafdb/mapleaf"
-	"github.com/mapleafdb/mapleaf/internal/invariant"
 	"github.com/mapleafdb/mapleaf/internal/dbtest"
+	"github.com/mapleafdb/mapleaf/internal/invariant"
 )
 
 // TestEmptyValues tells an empty value from a missing key, in every state.
