@@ -34,8 +34,11 @@ import (
 //	   any more; and only then the attach lock becomes a shared one. So a reader is
 //	   seen by others from the moment on in which others can be there.
 //	H3 The writer lock is held from the beginning of being alone, and beyond it:
-//	   others begin no transaction, not even to read, before it was theirs (R31).
-//	H4 A state becomes the published one of this process, and the mapping for it the
+//	   others begin no transaction, not even to read, before it was theirs.
+//	H4 There is no log in the file while it is shared: who leaves the mode of being
+//	   alone ends it first, and a reader that finds one stays unlisted, so that the
+//	   next one that writes is alone and ends it.
+//	H5 A state becomes the published one of this process, and the mapping for it the
 //	   newest, either by a commit of its own (or when it takes a turn), or under
 //	   peers.mu because a newer one was published elsewhere. The latter happens
 //	   only while others may write, so never beside the former.
@@ -80,8 +83,8 @@ func (s *store) takePart() error {
 	if of.attached != attachedAlone || s.opts.Exclusive && !s.opts.ReadOnly {
 		return nil
 	}
-	if !of.mayLock || s.replayed {
-		return s.stayUnlisted()
+	if !of.mayLock || s.opts.ReadOnly && s.logging() {
+		return s.stayUnlisted() // what others see would not be all that is in the file
 	}
 	lf, err := s.makeLockFile()
 	switch {

@@ -25,7 +25,7 @@ import (
 //	V2 The newest mapping covers the high-water mark of every state that has
 //	   been committed.
 //	V3 Only who holds the writer lock makes a mapping the newest, or who follows
-//	   another process that does (H4).
+//	   another process that does (H5).
 
 // The address space that a mapping takes: twice what is needed, but at least
 // this, so that small databases do not map again and again.
