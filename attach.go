@@ -34,7 +34,7 @@ import (
 //	   any more; and only then the attach lock becomes a shared one. So a reader is
 //	   seen by others from the moment on in which others can be there.
 //	H3 The writer lock is held from the beginning of being alone, and beyond it:
-//	   others begin no transaction, not even to read, before it was theirs (R31).
+//	   others begin no transaction, not even to read, before it was theirs.
 //	H4 A state becomes the published one of this process, and the mapping for it the
 //	   newest, either by a commit of its own (or when it takes a turn), or under
 //	   peers.mu because a newer one was published elsewhere. The latter happens
