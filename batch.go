@@ -22,12 +22,13 @@ import (
 //	   before all of it is durable and published.
 //	B2 The record fits into what the log extent of its epoch has left.
 type batch struct {
-	first    tx.TxID // of its transactions; 0 = none, it asks for a sync
+	first    tx.TxID // of its transactions
 	state    tx.Snapshot
 	epoch    *epoch
-	pages    bool // durable by the pages of the epoch, which ends with the batch
-	ended    bool // the epoch ended with it when a transaction joined
-	sync     bool
+	pages    bool       // durable by the pages of the epoch, which ends with the batch
+	ended    bool       // the epoch ended with it when a transaction joined
+	sync     bool       // it is to be durable before it is published
+	lazy     bool       // or soon
 	ops      [][]byte   // of each transaction, for the record
 	room     int64      // what the record takes of the log extent at most
 	replaced []*tx.Page // resident pages that these transactions have replaced
@@ -200,8 +201,16 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 		b = &batch{first: w.txid, epoch: e, done: make(chan struct{})}
 		s.mu.open = b
 	}
-	b.sync = b.sync || !s.db.NoSync || e.endLog
-	e.sync = e.sync || b.sync
+	switch {
+	case e.endLog: // it holds what was durable
+		b.sync = true
+	case s.db.NoSync:
+	case s.opts.Lazy:
+		b.lazy = true
+	default:
+		b.sync = true
+	}
+	e.sync = e.sync || b.sync || b.lazy
 	b.pages = b.pages || r.pages
 	b.ops = append(b.ops, ops)
 	b.room += r.log

@@ -367,7 +367,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 func (s *store) wrote(w *write) {
 	s.metaSlot = 1 - s.metaSlot
 	s.meta = w.meta
-	s.durable.Store(max(s.durable.Load(), uint64(w.meta.txid)))
+	s.durableTo(w.meta.txid)
 	s.stats.links.Store(int64(w.meta.chainPages))
 	s.mark(w)
 	s.mu.Lock()

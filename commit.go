@@ -3,6 +3,7 @@ package mapleaf
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -77,20 +78,38 @@ func (s *store) sealNext() *batch {
 
 // commit makes the batch durable, publishes it, and sees to what is due then.
 func (s *store) commit(b *batch) error {
-	switch {
-	case b.first == 0:
-		return s.sync()
-	case b.pages:
+	if b.pages {
 		return s.commitPages(b)
 	}
 	if err := s.appendRecord(b); err != nil {
-		return s.fail(err)
-	}
-	if b.sync {
-		s.durable.Store(uint64(b.state.TxID))
+		return err
 	}
 	snap := b.state
-	return s.announce(&snap, b.sync)
+	if err := s.announce(&snap, b.sync); err != nil {
+		return s.fail(err)
+	}
+	if b.lazy {
+		return s.syncSoon(b.room)
+	}
+	return nil
+}
+
+// syncSoon sees to it that what was published is durable soon (Options.Lazy). n bytes
+// of it are new.
+func (s *store) syncSoon(n int64) error {
+	if s.lazy.bytes += n; s.lazy.bytes >= int64(s.opts.SyncBytes) {
+		s.lazy.bytes = 0
+		return s.sync()
+	}
+	if s.lazy.timed.CompareAndSwap(false, true) {
+		time.AfterFunc(s.opts.SyncInterval, func() {
+			s.lazy.timed.Store(false)
+			if s.published.Load() != nil { // Close syncs by itself
+				_ = s.sync() // the next call gets its error
+			}
+		})
+	}
+	return nil
 }
 
 // commitPages makes the batch durable by the pages of its epoch.
@@ -107,7 +126,7 @@ func (s *store) commitPages(b *batch) error {
 	if err := s.write(w); err != nil {
 		return s.fail(err)
 	}
-	if b.sync {
+	if b.sync || b.lazy {
 		if err := s.sync(); err != nil {
 			return err
 		}
@@ -120,7 +139,7 @@ func (s *store) commitPages(b *batch) error {
 		HWM:     w.meta.hwm,
 		Written: b.state.TxID,
 		Source:  s,
-	}, b.sync)
+	}, b.sync || b.lazy)
 	if err != nil {
 		s.fail(err) // it is published all the same
 	}
@@ -180,7 +199,14 @@ func (s *store) fail(cause error) error {
 
 // sync makes everything written so far durable (K4).
 func (s *store) sync() error {
-	return s.syncFile(s.file, &s.syncing)
+	published := s.published.Load()
+	if err := s.syncFile(s.file, &s.syncing); err != nil {
+		return err
+	}
+	if published != nil {
+		s.durableTo(published.TxID)
+	}
+	return nil
 }
 
 func (s *store) syncFile(f file, one *sync.Mutex) error {
@@ -193,6 +219,16 @@ func (s *store) syncFile(f file, one *sync.Mutex) error {
 		return s.fail(fmt.Errorf("mapleaf: sync: %w", err))
 	}
 	return nil
+}
+
+// durableTo notes that everything up to a transaction is durable.
+func (s *store) durableTo(id tx.TxID) {
+	for {
+		old := s.durable.Load()
+		if uint64(id) <= old || s.durable.CompareAndSwap(old, uint64(id)) {
+			return
+		}
+	}
 }
 
 // durableThrough returns the newest txid that is known to be durable. With NoSync

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -214,10 +215,40 @@ func TestCrashHarnessNoticesMissingCheck(t *testing.T) {
 	}
 }
 
+// The same with the sync of the log's records taken away.
+func TestCrashHarnessNoticesUnsyncedLog(t *testing.T) {
+	r := testRand(t, 5)
+	o := Options{logAtOnce: true, LogSize: 64 << 10}
+	h := recordHistory(t, r, 12, o)
+	path := tempPath(t)
+	failures := 0
+	for at := 0; at <= len(h.ops); at++ {
+		acked := acknowledged(h.ops, at)
+		without := slices.DeleteFunc(slices.Clone(h.ops[:at]), func(o op) bool {
+			return o.kind == opDurable
+		})
+		img := crashImage(h.base, without, len(without), func() bool { return r.IntN(2) == 0 })
+		if h.reopen(path, img, acked, o, r) != nil {
+			failures++
+		}
+	}
+	if failures == 0 {
+		t.Fatal("no crash state was damaged without the sync of the log")
+	}
+}
+
 // A crash during recovery is recovered from, too: whatever recovery had written.
 func TestCrashDuringRecovery(t *testing.T) {
+	crashDuringRecovery(t, 4, Options{})
+}
+
+func TestCrashDuringReplay(t *testing.T) {
+	crashDuringRecovery(t, 8, Options{logAtOnce: true, LogSize: 64 << 10})
+}
+
+func crashDuringRecovery(t *testing.T, commits int, o Options) {
 	r := testRand(t, 3)
-	h := recordHistory(t, r, 4, Options{})
+	h := recordHistory(t, r, commits, o)
 	dir := t.TempDir()
 	for at := 0; at <= len(h.ops); at++ {
 		acked := acknowledged(h.ops, at)

@@ -288,7 +288,8 @@ func rollback(t *Tx) {
 	_ = t.Rollback() // ErrTxClosed says that Commit came first
 }
 
-// Sync makes all commits durable. It is of use with NoSync only.
+// Sync makes all commits durable that have returned. It is of use with NoSync and with
+// Options.Lazy.
 func (db *DB) Sync() error {
 	if db.store == nil || db.store.published.Load() == nil {
 		return ErrDatabaseNotOpen

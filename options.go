@@ -23,6 +23,12 @@ const (
 	// DefaultCheckpointBytes is what Options.CheckpointBytes stands at.
 	DefaultCheckpointBytes = 256 << 20
 
+	// DefaultSyncInterval is what Options.SyncInterval stands at.
+	DefaultSyncInterval = 100 * time.Millisecond
+
+	// DefaultSyncBytes is what Options.SyncBytes stands at.
+	DefaultSyncBytes = 4 << 20
+
 	// DefaultLogSize is what Options.LogSize stands at.
 	DefaultLogSize = 64 << 20
 )
@@ -97,6 +103,23 @@ type Options struct {
 
 	// NoSync is the initial value of DB.NoSync.
 	NoSync bool
+
+	// Lazy lets commits return when they are written and visible, and makes them
+	// durable a little later, many at a time: within SyncInterval, when SyncBytes of
+	// them have come together, and by DB.Sync. The end of the process loses nothing.
+	// A power cut or a crash of the system loses at most what was not durable yet,
+	// and never damages the file: it holds the state after some transaction, and
+	// every one before. A transaction that is written by its pages, as large ones
+	// are, is durable at once. NoSync goes before Lazy.
+	Lazy bool
+
+	// SyncInterval is how long a transaction may be lost for, with Lazy. Zero means
+	// DefaultSyncInterval.
+	SyncInterval time.Duration
+
+	// SyncBytes is how many bytes of transactions may be lost, with Lazy. Zero means
+	// DefaultSyncBytes.
+	SyncBytes int
 
 	// OpenFile opens every file that the database uses, also the temporary one
 	// that becomes a new database. Nil means os.OpenFile, except that on Windows,
@@ -180,11 +203,13 @@ func (o *Options) String() string {
 		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
 		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
 		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, AllowNetwork: %t, "+
-		"MaxReadAge: %s, OnLongRead: %p, CheckpointBytes: %d, LogSize: %d}",
+		"MaxReadAge: %s, OnLongRead: %p, CheckpointBytes: %d, LogSize: %d, "+
+		"Lazy: %t, SyncInterval: %s, SyncBytes: %d}",
 		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
 		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
 		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive, o.AllowNetwork,
-		o.MaxReadAge, o.OnLongRead, o.CheckpointBytes, o.LogSize)
+		o.MaxReadAge, o.OnLongRead, o.CheckpointBytes, o.LogSize,
+		o.Lazy, o.SyncInterval, o.SyncBytes)
 }
 
 // filled returns a copy of o with what zero values stand for, or an error that
@@ -209,6 +234,12 @@ func (o *Options) filled() (Options, error) {
 	if c.LogSize == 0 {
 		c.LogSize = DefaultLogSize
 	}
+	if c.SyncInterval == 0 {
+		c.SyncInterval = DefaultSyncInterval
+	}
+	if c.SyncBytes == 0 {
+		c.SyncBytes = DefaultSyncBytes
+	}
 	c.LogSize = max(c.LogSize, 0) &^ (pageSizeMax - 1)
 	if c.Logger == nil {
 		c.Logger = discard
@@ -222,6 +253,12 @@ func (o *Options) validate() error {
 	}
 	if o.MaxReadAge < 0 {
 		return fmt.Errorf("mapleaf: Options.MaxReadAge is negative: %s", o.MaxReadAge)
+	}
+	if o.SyncInterval < 0 {
+		return fmt.Errorf("mapleaf: Options.SyncInterval is negative: %s", o.SyncInterval)
+	}
+	if o.SyncBytes < 0 {
+		return fmt.Errorf("mapleaf: Options.SyncBytes is negative: %d", o.SyncBytes)
 	}
 	if o.CheckpointBytes < 0 {
 		return fmt.Errorf("mapleaf: Options.CheckpointBytes is negative: %d", o.CheckpointBytes)

@@ -268,7 +268,7 @@ func (s *store) wantLog(ops int) (size int64, count int) {
 	limit := min(int64(s.opts.LogSize), max(logSizeFirst, s.fileSize/logPart)) &^ (pageSizeMax - 1)
 	size = min(max(logSizeFirst, logRecords*recordRoom(ops)), limit)
 	if !s.logging() {
-		if s.mu.saving < 2*size && !s.opts.logAtOnce {
+		if s.mu.saving < 2*size && !s.opts.logAtOnce && !s.opts.Lazy {
 			return 0, 0
 		}
 		return size, 2
@@ -298,17 +298,16 @@ func (s *store) appendRecord(b *batch) error {
 		size += int64(len(p))
 	}
 	if s.log.off+size > int64(x.count)<<s.shift {
-		return fmt.Errorf("mapleaf: log record of %d bytes does not fit at %d of %d",
-			size, s.log.off, int64(x.count)<<s.shift)
+		return s.fail(fmt.Errorf("mapleaf: log record of %d bytes does not fit at %d of %d",
+			size, s.log.off, int64(x.count)<<s.shift))
 	}
 	off := int64(x.first)<<s.shift + s.log.off
-	write := s.file.WriteVec
-	if b.sync {
-		write = s.file.WriteVecDurable
-	}
 	began := time.Now()
-	if err := write(bufs, off); err != nil {
-		return fmt.Errorf("mapleaf: write log: %w", err)
+	if err := s.writeRecord(bufs, off, b.sync); err != nil {
+		return err
+	}
+	if b.sync {
+		s.durableTo(b.state.TxID)
 	}
 	s.stats.wrote(1, time.Since(began))
 	s.written.Store(true)
@@ -317,5 +316,22 @@ func (s *store) appendRecord(b *batch) error {
 	s.mu.Lock()
 	b.epoch.logUsed += blocks(size) - b.room
 	s.mu.Unlock()
+	return nil
+}
+
+// writeRecord writes a record, and waits until it is durable if that is asked for (K4).
+func (s *store) writeRecord(bufs [][]byte, off int64, durable bool) error {
+	write := s.file.WriteVec
+	if durable {
+		s.syncing.Lock()
+		defer s.syncing.Unlock()
+		write = s.file.WriteVecDurable
+	}
+	if err := s.failed(); err != nil {
+		return err
+	}
+	if err := write(bufs, off); err != nil {
+		return s.fail(fmt.Errorf("mapleaf: write log: %w", err))
+	}
 	return nil
 }

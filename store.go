@@ -56,6 +56,10 @@ type store struct {
 	written   atomic.Bool   // something was written since Open
 
 	syncing, syncingBulk sync.Mutex
+	lazy                 struct {
+		bytes int64       // published and not durable; of the committer
+		timed atomic.Bool // a sync is on its way
+	}
 
 	loading struct { // of the free space of a read-only database
 		sync.Once

@@ -8,11 +8,13 @@ import "slices"
 // writing them. Before a commit the ids are therefore dealt out again among the
 // same pages: to the leaves in key order, then to the branches above them.
 
-// arrangeMin is the number of new pages from which on it is worth the while, and
-// arrangePart the part of all changed pages that they must be.
+// arrangeMin is the number of new pages from which on it is worth the while. They must be
+// a good part, arrangePart, of the pages that the transaction has changed, and of the
+// bucket's leaves, of arrangeLeaf records each: neighbours are seldom among few.
 const (
 	arrangeMin  = 8
 	arrangePart = 8
+	arrangeLeaf = 32
 )
 
 // A newPage is a page of this transaction within a tree, and who refers to it.
@@ -26,7 +28,8 @@ type newPage struct {
 // what the transaction has changed is new.
 func (b *Bucket) arrange() error {
 	t := b.tx
-	if t.fresh < arrangeMin || t.fresh < len(t.born)/arrangePart {
+	if t.fresh < arrangeMin || t.fresh < len(t.born)/arrangePart ||
+		uint64(t.fresh) < b.header.Count/(arrangeLeaf*arrangePart) {
 		return nil
 	}
 	levels, count, err := t.newPages(nil, 0, b.header.Root, newPage{}, 0)

@@ -1,0 +1,149 @@
+package mapleaf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Whatever of the unsynced writes survives a power cut, the file holds the state after
+// some transaction, at or after the last one that was synced.
+func TestLazyCrashStates(t *testing.T) {
+	r := testRand(t, 90)
+	o := Options{
+		Lazy: true, SyncInterval: time.Hour, LogSize: 64 << 10, CheckpointBytes: 128 << 10,
+	}
+	path := tempPath(t)
+	db := mustOpen(t, path, &o)
+	m := model{}.mustUpdate(t, db, r, 60)
+	mustClose(t, db)
+	h := &history{states: []model{m}}
+	var err error
+	if h.base, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorder{}
+	o.wrapFile = rec.wrap
+	db = mustOpen(t, path, &o)
+	rec.note(0)
+	for i := range 40 {
+		m = m.smallUpdate(t, db, r)
+		h.states = append(h.states, m)
+		if i%7 == 6 {
+			if err := db.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			rec.note(i + 1)
+		}
+	}
+	mustClose(t, db)
+	rec.note(40)
+	lost := 0
+	for at := 0; at <= len(rec.ops); at++ {
+		for name, keep := range survivors(r) {
+			img := crashImage(h.base, rec.ops, at, keep)
+			acked := acknowledged(rec.ops, at)
+			got, err := h.stateOf(path, img)
+			if err != nil || got < acked {
+				t.Fatalf("crash before op %d of %d, %s survive: state %d, %d were synced, %v",
+					at, len(rec.ops), name, got, acked, err)
+			}
+			if name == "none" && got < 40 {
+				lost++
+			}
+		}
+	}
+	if lost == 0 {
+		t.Error("nothing was ever lost: the commits were not lazy")
+	}
+}
+
+// stateOf returns which state an image holds.
+func (h *history) stateOf(path string, img []byte) (int, error) {
+	if err := os.WriteFile(path, img, 0o600); err != nil {
+		return 0, err
+	}
+	db, err := Open(path, 0o600, &Options{wrapFile: wrapLazy})
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	if err := checkErrors(db); err != nil {
+		return 0, err
+	}
+	for i, m := range h.states {
+		if m.compare(db) == nil {
+			return i, nil
+		}
+	}
+	return 0, errors.New("it is the state after no transaction")
+}
+
+// Transactions become durable by themselves: after a while, and when enough has come
+// together.
+func TestLazySyncs(t *testing.T) {
+	for name, o := range map[string]Options{
+		"interval": {Lazy: true, SyncInterval: time.Millisecond},
+		"bytes":    {Lazy: true, SyncInterval: time.Hour, SyncBytes: 64 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := &recorder{}
+			o.wrapFile = rec.wrap
+			db := mustOpen(t, tempPath(t), &o)
+			r := testRand(t, 91)
+			m := model{}.mustUpdate(t, db, r, 60)
+			m = m.smallUpdate(t, db, r)
+			before := rec.len()
+			syncs := 0
+			for i := 0; syncs == 0 && i < 10_000; i++ {
+				m = m.smallUpdate(t, db, r)
+				syncs, _ = rec.count(opSync, before)
+			}
+			durable, _ := rec.count(opDurable, before)
+			if syncs == 0 || durable > 0 {
+				t.Errorf("%d syncs, %d durable writes", syncs, durable)
+			}
+		})
+	}
+}
+
+// A sync in the background that fails is told to the next caller, once for all.
+func TestLazySyncFails(t *testing.T) {
+	db := mustOpen(t, tempPath(t), &Options{Lazy: true, SyncInterval: time.Hour})
+	r := testRand(t, 92)
+	m := model{}.mustUpdate(t, db, r, 60)
+	m = m.smallUpdate(t, db, r)
+	f := holdSync(db)
+	done := make(chan error, 1)
+	go func() { done <- db.Sync() }()
+	<-f.entered
+	f.release <- errInjected
+	if err := <-done; !errors.Is(err, ErrFailed) || !errors.Is(err, errInjected) {
+		t.Errorf("sync: %v", err)
+	}
+	if _, err := m.update(db, r, 1); !errors.Is(err, ErrFailed) {
+		t.Errorf("update: %v", err)
+	}
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nothing of a lazy transaction is lost when its process dies.
+func TestLazyKill(t *testing.T) {
+	dir := t.TempDir()
+	db := mustOpen(t, dir+"/running.db", &Options{Lazy: true, SyncInterval: time.Hour})
+	r := testRand(t, 93)
+	m := model{}.mustUpdate(t, db, r, 60)
+	for i := range 30 {
+		m = m.smallUpdate(t, db, r)
+		path := fmt.Sprintf("%s/killed%d.db", dir, i)
+		copyFile(t, db.Path(), path)
+		killed := mustOpen(t, path, &Options{wrapFile: wrapLazy})
+		if err := m.compare(killed); err != nil {
+			t.Fatalf("after %d transactions: %v", i, err)
+		}
+	}
+}
