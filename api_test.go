@@ -238,6 +238,9 @@ var _ = []any{
 		(*mapleaf.DB).ViewContext),
 	is[func(*mapleaf.DB, context.Context, func(*mapleaf.Tx) error) error](
 		(*mapleaf.DB).UpdateContext),
+	is[func(*mapleaf.DB, context.Context, int) (int, error)]((*mapleaf.DB).Watch),
+	is[func(*mapleaf.DB, context.Context) error]((*mapleaf.DB).CloseContext),
+	is[func(*mapleaf.DB) ([]mapleaf.Process, error)]((*mapleaf.DB).Processes),
 	is[func(*mapleaf.Tx) error]((*mapleaf.Tx).Err),
 	is[func(*mapleaf.Bucket) uint64]((*mapleaf.Bucket).Count),
 	is[func(*mapleaf.Bucket, []byte, []byte) (uint64, error)]((*mapleaf.Bucket).DeleteRange),
@@ -248,7 +251,10 @@ var _ = []any{
 }
 
 var (
-	_       = mapleaf.Options{Exclusive: false}
+	_       = mapleaf.Options{Exclusive: false, AllowNetwork: false, MaxReadAge: 0}
+	_       = mapleaf.Options{OnLongRead: func(mapleaf.LongRead) {}}
+	_       = mapleaf.Reader{TxID: 0, Lag: 0, Age: 0, Pages: 0}
+	_ error = (*mapleaf.OpenTxError)(nil)
 	_       = mapleaf.CorruptError{Page: 0, Reason: ""}
 	_ error = (*mapleaf.CorruptError)(nil)
 	_ error = (*mapleaf.FaultError)(nil)
@@ -266,6 +272,8 @@ var apiErrors = map[string][2]error{
 	"ErrDatabaseNotOpen":    {mapleaf.ErrDatabaseNotOpen, dberrors.ErrDatabaseNotOpen},
 	"ErrDatabaseReadOnly":   {mapleaf.ErrDatabaseReadOnly, dberrors.ErrDatabaseReadOnly},
 	"ErrDifferentDB":        {mapleaf.ErrDifferentDB, dberrors.ErrDifferentDB},
+	"ErrLockFile":           {mapleaf.ErrLockFile, dberrors.ErrLockFile},
+	"ErrNetwork":            {mapleaf.ErrNetwork, dberrors.ErrNetwork},
 	"ErrFailed":             {mapleaf.ErrFailed, dberrors.ErrFailed},
 	"ErrFreePagesNotLoaded": {mapleaf.ErrFreePagesNotLoaded, dberrors.ErrFreePagesNotLoaded},
 	"ErrIncompatibleValue":  {mapleaf.ErrIncompatibleValue, dberrors.ErrIncompatibleValue},

@@ -1,6 +1,7 @@
 package mapleaf
 
 import (
+	"context"
 	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
@@ -67,10 +68,17 @@ func (s *store) quietAt(base tx.TxID) bool {
 // CheckSpace implements tx.Host. For a transaction that does not stand at the
 // newest state it can only tell whether a page that it reaches was given away.
 func (s *store) CheckSpace(t *tx.Tx, reached []uint64, report func(error)) {
-	if err := s.loadFree(); err != nil {
+	err := s.steady(context.Background(), func() error {
+		s.checkSpace(t, reached, report)
+		return nil
+	})
+	if err != nil {
 		report(err)
-		return
 	}
+}
+
+// checkSpace does the work of CheckSpace.
+func (s *store) checkSpace(t *tx.Tx, reached []uint64, report func(error)) {
 	snap := tx.SnapshotOf(t)
 	base := snap.TxID
 	var w *writer
@@ -183,10 +191,15 @@ func (s *store) PageInfo(t *tx.Tx, id tx.PageID) (*tx.PageInfo, error) {
 	if p := snap.Overlay.Get(id); p != nil {
 		return describe(info, p.Kind, p.Body(), len(p.Buf)>>snap.Shift), nil
 	}
-	if err := s.loadFree(); err != nil {
+	free := false
+	err := s.steady(context.Background(), func() error {
+		_, free = s.free.around(id, hwmMax)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.free.around(id, hwmMax); ok {
+	if free {
 		info.Type = "free"
 		return info, nil
 	}

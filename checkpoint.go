@@ -382,8 +382,9 @@ func (s *store) wrote(w *write) {
 
 // release frees what the epoch has freed. Its last state is published.
 func (s *store) release(w *write) {
-	live := s.slots.live(nil)
-	s.free.release(append(w.epoch.freed, w.freed...), live)
+	if live, err := s.live(); err == nil {
+		s.free.release(append(w.epoch.freed, w.freed...), live)
+	}
 }
 
 // mark notes in the tables of the newest mapping that the pages are good.

@@ -85,7 +85,9 @@ func (s *store) commit(b *batch) error {
 		return err
 	}
 	snap := b.state
-	s.publish(&snap)
+	if err := s.announce(&snap, b.sync); err != nil {
+		return s.fail(err)
+	}
 	if b.lazy {
 		return s.syncSoon(b.room)
 	}
@@ -114,6 +116,9 @@ func (s *store) syncSoon(n int64) error {
 func (s *store) commitPages(b *batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := s.startWriting(); err != nil {
+		return s.fail(err)
+	}
 	durable := b.sync || b.lazy
 	if b.epoch.spilled && durable { // the manifest does not name what was spilled
 		if err := s.sync(); err != nil {
@@ -133,14 +138,17 @@ func (s *store) commitPages(b *batch) error {
 		}
 	}
 	s.wrote(w)
-	s.publish(&tx.Snapshot{
+	err = s.announce(&tx.Snapshot{
 		Shift:   s.shift,
 		Root:    b.state.Root,
 		TxID:    b.state.TxID,
 		HWM:     w.meta.hwm,
 		Written: b.state.TxID,
 		Source:  s,
-	})
+	}, b.sync || b.lazy)
+	if err != nil {
+		s.fail(err) // it is published all the same
+	}
 	s.release(w)
 	s.log.link = 0
 	return nil
@@ -189,7 +197,9 @@ func (s *store) refused() error {
 // fail notes that what stands in the file is not known any more.
 func (s *store) fail(cause error) error {
 	err := failure(cause)
-	s.broken.CompareAndSwap(nil, &err)
+	if s.broken.CompareAndSwap(nil, &err) {
+		s.peers.alarm()
+	}
 	return s.failed()
 }
 

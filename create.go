@@ -41,7 +41,15 @@ type file interface {
 // An openFile is an open and locked data file.
 type openFile struct {
 	file
-	mf *mmapfile.File
+	mf       *mmapfile.File
+	mode     fs.FileMode // of the data file, for those beside it
+	attached attachment
+	locks    *mmapfile.LockSet
+	mayLock  bool           // exclusively
+	holder   *mmapfile.File // of the locks, if that is not mf
+	lockPath string
+	lf       *lockFile // nil if there is none, or none that can be used
+	lfErr    error     // why, if others have it
 }
 
 // openAttempts bounds how often an opening begins again.
@@ -113,10 +121,11 @@ func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, of.mf.Close())
+			err = errors.Join(err, of.release())
 		}
 	}()
-	if err := wait.attach(of, !o.ReadOnly); err != nil {
+	of.openLocks(path, o)
+	if err := of.attach(wait, o); err != nil {
 		return nil, err
 	}
 	if err := sameFile(of.mf, path); err != nil {
@@ -127,6 +136,9 @@ func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
 		return nil, err
 	}
 	if size == 0 && !o.ReadOnly {
+		if of.attached != attachedAlone {
+			return nil, errAgain // somebody is about to find out, too
+		}
 		return nil, replaceEmpty(path, o)
 	}
 	return of, nil
@@ -164,11 +176,27 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 	if err != nil {
 		return nil, err
 	}
-	of := &openFile{mf, mf}
+	if err := o.refuseNetwork(mf); err != nil {
+		return nil, errors.Join(err, mf.Close())
+	}
+	of := &openFile{file: mf, mf: mf}
 	if o.wrapFile != nil {
 		of.file = o.wrapFile(mf)
 	}
 	return of, nil
+}
+
+// refuseNetwork returns ErrNetwork for a file on a network file system. A system that
+// does not tell is taken at its word.
+func (o *Options) refuseNetwork(mf *mmapfile.File) error {
+	if o.AllowNetwork {
+		return nil
+	}
+	name, err := o.network(mf)
+	if err != nil || name == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrNetwork, name)
 }
 
 // openBulk opens the file once more, so that checkpoints have a descriptor of their
@@ -240,15 +268,15 @@ func create(path string, mode fs.FileMode, o *Options, rename func(from, to stri
 	var random [8]byte
 	rand.Read(random[:])
 	temp := path + ".new-" + hex.EncodeToString(random[:])
-	of, err := o.open(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode, mmapfile.ReadWrite)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
 			os.Remove(temp) // it may be gone already; err says what matters
 		}
 	}()
+	of, err := o.open(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode, mmapfile.ReadWrite)
+	if err != nil {
+		return err
+	}
 	id, err := of.mf.Identity()
 	if err == nil {
 		err = writeNew(of, o.PageSize)
@@ -290,7 +318,7 @@ func uncreate(path string, id mmapfile.Identity, o *Options) error {
 	its, err := of.mf.Identity()
 	if err == nil && its == id {
 		var mine bool
-		if mine, err = of.mf.TryLock(lockAttached, 1, true); mine {
+		if mine, err = of.mf.TryLock(lockFirst, 1, true); mine {
 			err = os.Remove(path)
 		}
 	}

@@ -117,6 +117,7 @@ type DB struct {
 	logger   Logger
 	store    *store
 	closing  sync.Once
+	done     chan struct{} // closed when it is closed, and closed says how that went
 	closed   error
 }
 
@@ -129,8 +130,9 @@ type Info struct {
 // Open opens the database at path, and creates it with the given permissions if
 // there is none. Nil options are the zero value. The folder must exist.
 //
-// A database is open in one read-write DB at a time, or in any number of
-// read-only ones: Open waits for the others as Options.Timeout says. It
+// Any number of processes, and of DBs in one process, may have a database open,
+// unless one of them has set Options.Exclusive. Open waits for that one, and for a
+// write transaction of another process to end, as Options.Timeout says. It
 // returns ErrTimeout, ErrInvalid or ErrChecksum for a file that is no (or no
 // whole) Mapleaf database, ErrVersionMismatch, and *CorruptError where the
 // newest state is damaged. If the last process did not close the file
@@ -167,6 +169,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 		AllocSize:       DefaultAllocSize,
 		MaxSize:         o.MaxSize,
 		Mlock:           o.Mlock,
+		done:            make(chan struct{}),
 		path:            path,
 		readOnly:        o.ReadOnly,
 		logger:          o.Logger,
@@ -181,11 +184,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 // needs no recovery, and releases it. Transactions that are begun meanwhile get
 // ErrDatabaseNotOpen. A second Close waits for the first and returns the same.
 func (db *DB) Close() error {
-	if db.store == nil {
-		return nil
-	}
-	db.closing.Do(func() { db.closed = db.store.close() })
-	return db.closed
+	return db.CloseContext(context.Background())
 }
 
 // Begin begins a transaction, which must end with Commit or Rollback. Any number
@@ -215,9 +214,9 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 }
 
 func (db *DB) beginRead() (*Tx, error) {
-	snap, slot := db.store.beginRead()
-	if snap == nil {
-		return nil, ErrDatabaseNotOpen
+	snap, slot, err := db.store.beginRead()
+	if err != nil {
+		return nil, err
 	}
 	return tx.NewReader(snap, db.store, slot), nil
 }

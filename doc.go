@@ -62,10 +62,22 @@
 // A write transaction keeps the pages that it changed in memory until it ends.
 // Load large amounts of data in several transactions.
 //
-// One process at a time has a database open for writing, or any number of them for
-// reading ([Options.ReadOnly]). Open waits for its turn as [Options.Timeout] says.
-// Do not put databases on network file systems that do not support locks and
-// mapped files.
+// # Processes
+//
+// Any number of processes may have a database open, and read and write it; so may
+// several DBs of one process. Write transactions take turns between all of them,
+// and a reader sees at once what another process has committed. A process that is
+// killed keeps nobody waiting: the next one that writes makes sure of what the file
+// holds, and the pages that its readers held come back. [DB.Watch] wakes when there
+// is something new, by whoever it was written; [DB.Processes] tells who is there.
+//
+// Beside the file lies a lock file, PATH-lock, which must not be removed while the
+// database is open; otherwise it may be. Whoever may not write to both reads
+// without being seen ([Options.ReadOnly]), and keeps everybody from writing
+// meanwhile. A program that must be the only one sets [Options.Exclusive]. All
+// processes must be on one machine: Open refuses network file systems. On systems
+// without locks that belong to an open file, one process at a time has a database
+// open.
 //
 // # Coming from bbolt
 //

@@ -31,8 +31,19 @@ var (
 	ErrChecksum = errors.New("mapleaf: both metas are damaged")
 
 	// ErrTimeout is returned by Open when somebody else holds the lock on the
-	// file for longer than Options.Timeout.
+	// file for longer than Options.Timeout. Where the process is known, the error
+	// names it, and wraps ErrTimeout: compare by errors.Is.
 	ErrTimeout = errors.New("mapleaf: timeout while waiting for the lock")
+
+	// ErrNetwork is returned by Open for a file on a network file system, unless
+	// Options.AllowNetwork is set. The message names the kind of file system.
+	ErrNetwork = errors.New("mapleaf: database lies on a network file system")
+
+	// ErrLockFile is returned when the lock file beside the database, PATH-lock, is
+	// something else, is damaged, or is not the one of the processes that have
+	// the database open: because it was removed, or the database has several
+	// names. It goes away when those processes have closed the database.
+	ErrLockFile = errors.New("mapleaf: lock file does not belong to the open database")
 
 	// ErrDatabaseReadOnly is returned when a write transaction is begun on a
 	// database that was opened with Options.ReadOnly.

@@ -196,7 +196,7 @@ func TestEveryCallOfCreationFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if at <= creationCalls || e.Name() != "new.db" {
+			if at <= creationCalls || !strings.HasPrefix(e.Name(), "new.db") {
 				t.Errorf("failure of call %d has left %s behind", at, e.Name())
 			}
 		}

@@ -330,11 +330,17 @@ func (f *freelist) reexamine(live []tx.TxID) {
 	}
 }
 
+// seenBy reports whether one of the readers, in ascending order, can see the pages.
+func (e *freedExtent) seenBy(live []tx.TxID) bool {
+	i, _ := slices.BinarySearch(live, e.freed)
+	return i > 0 && live[i-1] >= e.birth
+}
+
 // file frees e, or files it under the newest reader that can see it. The caller
 // holds mu.
 func (f *freelist) file(e freedExtent, live []tx.TxID) {
-	i, _ := slices.BinarySearch(live, e.freed)
-	if i > 0 && live[i-1] >= e.birth {
+	if e.seenBy(live) {
+		i, _ := slices.BinarySearch(live, e.freed)
 		f.mu.held[live[i-1]] = append(f.mu.held[live[i-1]], e)
 		f.mu.waiting += uint64(e.count)
 		return
@@ -349,6 +355,74 @@ func (f *freelist) setFloor(hwm uint64) {
 	defer f.mu.Unlock()
 	f.mu.floor = hwm
 	f.mu.hwm = max(f.mu.hwm, hwm)
+}
+
+// setEnd sets the high-water mark to that of a state which another process has
+// written. Nothing is taken.
+func (f *freelist) setEnd(hwm uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.hwm, f.mu.floor = hwm, hwm
+}
+
+// adopt does what an entry of the chain says that another process has written.
+// known is how many of its pages the chain called free before.
+func (f *freelist) adopt(e chainEntry, known uint32, live []tx.TxID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known > 0 && f.cutFree(e.extent) < known {
+		f.cutHeld(e.extent)
+	}
+	if e.freed != 0 {
+		f.file(freedExtent(e), live)
+	}
+}
+
+// cutFree takes the free pages out of e, and returns how many there were. The
+// caller holds mu.
+func (f *freelist) cutFree(e extent) (n uint32) {
+	for {
+		x, ok := f.before(tx.PageID(e.end() - 1))
+		if !ok || x.end() <= uint64(e.first) {
+			return n
+		}
+		f.remove(x)
+		for _, rest := range x.without(e) {
+			f.insert(rest)
+		}
+		n += clip(x, e).count
+	}
+}
+
+// cutHeld takes the pages of e out of those that readers hold. The caller holds mu.
+func (f *freelist) cutHeld(e extent) {
+	for holder, entries := range f.mu.held {
+		var kept []freedExtent
+		for _, h := range entries {
+			if h.end() <= uint64(e.first) || e.end() <= uint64(h.first) {
+				kept = append(kept, h)
+				continue
+			}
+			f.mu.waiting -= uint64(clip(h.extent, e).count)
+			for _, rest := range h.without(e) {
+				kept = append(kept, freedExtent{rest, h.birth, h.freed})
+			}
+		}
+		if f.mu.held[holder] = kept; len(kept) == 0 {
+			delete(f.mu.held, holder)
+		}
+	}
+}
+
+// without returns what is left of x without e, with which it shares pages.
+func (x extent) without(e extent) (rest []extent) {
+	if x.first < e.first {
+		rest = append(rest, extent{x.first, uint32(e.first - x.first)})
+	}
+	if x.end() > e.end() {
+		rest = append(rest, extent{tx.PageID(e.end()), uint32(x.end() - e.end())})
+	}
+	return rest
 }
 
 // top returns the high-water mark.

@@ -34,6 +34,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, killChild(path))
 		os.Exit(1)
 	}
+	if path := os.Getenv(tortureEnv); path != "" {
+		if err := tortureChild(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -93,22 +100,32 @@ func killChild(path string) error {
 	}
 }
 
-// killRound lets a child work for a while, kills it, and returns the last
-// transaction that it acknowledged.
-func killRound(path string, wait time.Duration, log bool) (acked uint64, err error) {
+// childCommand runs this test binary again, as the child that the environment says.
+func childCommand(env ...string) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	cmd := exec.Command(exe)
 	if emulator := os.Getenv("MAPLEAF_TEST_EXEC"); emulator != "" {
 		cmd = exec.Command(emulator, exe)
 	}
-	cmd.Env = append(os.Environ(), killEnv+"="+path)
-	if log {
-		cmd.Env = append(cmd.Env, killLogEnv+"=1")
-	}
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
+	return cmd, nil
+}
+
+// killRound lets a child work for a while, kills it, and returns the last
+// transaction that it acknowledged.
+func killRound(path string, wait time.Duration, log bool) (acked uint64, err error) {
+	env := []string{killEnv + "=" + path}
+	if log {
+		env = append(env, killLogEnv+"=1")
+	}
+	cmd, err := childCommand(env...)
+	if err != nil {
+		return 0, err
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err

@@ -24,7 +24,8 @@ import (
 //	   until they have returned, since they give up their slots earlier.
 //	V2 The newest mapping covers the high-water mark of every state that has
 //	   been committed.
-//	V3 Only who holds the writer lock makes a mapping the newest.
+//	V3 Only who holds the writer lock makes a mapping the newest, or who follows
+//	   another process that does (H5).
 
 // The address space that a mapping takes: twice what is needed, but at least
 // this, so that small databases do not map again and again.
@@ -79,7 +80,7 @@ func (s *store) mapFile(need int64) (*mapping, error) {
 			mmapfile.ErrTooLarge)
 	}
 	want := reservation(need, s.opts.InitialMmapSize)
-	if s.opts.ReadOnly {
+	if s.opts.ReadOnly && s.peers == nil {
 		want = need
 	}
 	m, err := s.mapBytes(want)
@@ -100,7 +101,7 @@ func (s *store) mapBytes(size int64) (m *mapping, err error) {
 	section, err := s.mf.Map(mmapfile.MapOptions{
 		Protection: mmapfile.ProtRead,
 		Size:       size,
-		Reserve:    !s.opts.ReadOnly,
+		Reserve:    !s.opts.ReadOnly || s.peers != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -238,10 +239,8 @@ func (s *store) unmapOld() {
 	for _, m := range s.maps.mu.old {
 		last = max(last, m.last)
 	}
-	if s.slots.wake.Load() != math.MaxUint64 {
-		s.slots.wake.Store(uint64(last))
-	}
-	live := s.slots.live(nil)
+	s.slots.await(wakeMappings, uint64(last))
+	live := s.liveHere(nil)
 	kept := s.maps.mu.old[:0]
 	for _, m := range s.maps.mu.old {
 		if m == s.maps.mu.published || m.pins > 0 || len(live) > 0 && live[0] <= m.last {
@@ -255,7 +254,7 @@ func (s *store) unmapOld() {
 	clear(s.maps.mu.old[len(kept):])
 	s.maps.mu.old = kept
 	if len(kept) == 0 {
-		s.slots.wake.CompareAndSwap(uint64(last), 0)
+		s.slots.await(wakeMappings, 0)
 	}
 }
 
@@ -263,6 +262,7 @@ func (s *store) unmapOld() {
 // an old mapping, or Close.
 func (s *store) readerEnded() {
 	s.unmapOld()
+	s.peers.readerEnded()
 	select {
 	case s.idle <- struct{}{}:
 	default: // Close is told already

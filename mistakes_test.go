@@ -118,11 +118,11 @@ func TestTinyMaxSize(t *testing.T) {
 	must(t, db.Close())
 }
 
-// TestReadersKeepWritersOut opens for writing while somebody has the file open for
-// reading, and the other way round.
-func TestReadersKeepWritersOut(t *testing.T) {
-	db := openDB(t)
-	short := mapleaf.Options{Timeout: 50 * time.Millisecond}
+// TestReadersKeepExclusiveWritersOut opens for exclusive writing while somebody has
+// the file open for reading, and the other way round.
+func TestReadersKeepExclusiveWritersOut(t *testing.T) {
+	db := openDB(t, func(o *mapleaf.Options) { o.Exclusive = true })
+	short := mapleaf.Options{Timeout: 50 * time.Millisecond, Exclusive: true}
 	readOnly := short
 	readOnly.ReadOnly = true
 	_, err := mapleaf.Open(db.Path(), 0o600, &readOnly)

@@ -61,8 +61,8 @@ const (
 // Options say how Open opens a database. The zero value is good for most. Open
 // takes a copy: a change afterwards has no effect.
 type Options struct {
-	// Timeout is how long Open waits for the lock on the file before it
-	// returns ErrTimeout. Zero means without end.
+	// Timeout is how long Open waits for others, who have set Exclusive or are
+	// writing, before it returns ErrTimeout. Zero means without end.
 	Timeout time.Duration
 
 	// NoGrowSync is accepted and has no effect: a commit makes the size of the
@@ -80,8 +80,10 @@ type Options struct {
 	// FreelistType is accepted and has no effect.
 	FreelistType FreelistType
 
-	// ReadOnly opens the file for reading only, with a shared lock. The file
-	// must exist, and is not changed, also if it was not closed properly.
+	// ReadOnly opens the file for reading only. The file must exist, and is not
+	// changed, also if it was not closed properly. If this process may write to
+	// it, and to the lock file beside it, others write meanwhile and it follows
+	// them; else it keeps writers waiting until it is closed.
 	ReadOnly bool
 
 	// MmapFlags is accepted and has no effect.
@@ -137,12 +139,25 @@ type Options struct {
 
 	// Exclusive makes sure that no other process, and no other DB of this one,
 	// has the file open at the same time: Open waits for them up to Timeout.
-	// This version supports one read-write process at a time, so that every
-	// read-write Open behaves so, and only readers share a file. A program that
-	// relies on it, as a guard against a second instance of itself, should set
-	// Exclusive. It has no meaning together with ReadOnly.
+	// A program that relies on it, as a guard against a second instance of
+	// itself, sets Exclusive. It has no meaning together with ReadOnly.
 	Exclusive bool
 
+	// AllowNetwork lets Open use a file on a network file system, which it
+	// refuses otherwise with ErrNetwork: another machine's writes do not show in
+	// mapped memory, and locks may exclude nobody. It is safe at most while one
+	// machine uses the file.
+	AllowNetwork bool
+
+	// MaxReadAge is how long a read transaction may be open before it counts as
+	// long: in Stats.LongReadN, and by a call of OnLongRead. Zero means for ever.
+	// It is noticed up to half of it later.
+	MaxReadAge time.Duration
+
+	// OnLongRead is called once for each read transaction of this DB that has
+	// become older than MaxReadAge, on a goroutine of the database, which waits
+	// for it to return.
+	OnLongRead func(LongRead)
 	// CheckpointBytes bounds the memory for committed pages that are not written to
 	// their places in the file yet, in bytes: when they reach it, they are, beside
 	// further commits, which may take as much again meanwhile. More of them means
@@ -159,6 +174,9 @@ type Options struct {
 
 	// wrapFile puts a layer between the page manager and the file, for tests.
 	wrapFile func(file) file
+
+	// network tells the name of the network file system of a file, for tests.
+	network func(*mmapfile.File) (string, error)
 
 	// logAtOnce makes the log begin with the first commit, for tests.
 	logAtOnce bool
@@ -184,12 +202,14 @@ func (o *Options) String() string {
 	return fmt.Sprintf("{Timeout: %s, NoGrowSync: %t, NoFreelistSync: %t, "+
 		"PreLoadFreelist: %t, FreelistType: %s, ReadOnly: %t, MmapFlags: %x, "+
 		"InitialMmapSize: %d, PageSize: %d, MaxSize: %d, NoSync: %t, OpenFile: %p, "+
-		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, CheckpointBytes: %d, "+
-		"LogSize: %d, Lazy: %t, SyncInterval: %s, SyncBytes: %d}",
+		"Mlock: %t, Logger: %p, NoStatistics: %t, Exclusive: %t, AllowNetwork: %t, "+
+		"MaxReadAge: %s, OnLongRead: %p, CheckpointBytes: %d, LogSize: %d, "+
+		"Lazy: %t, SyncInterval: %s, SyncBytes: %d}",
 		o.Timeout, o.NoGrowSync, o.NoFreelistSync, o.PreLoadFreelist, o.FreelistType,
 		o.ReadOnly, o.MmapFlags, o.InitialMmapSize, o.PageSize, o.MaxSize, o.NoSync,
-		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive,
-		o.CheckpointBytes, o.LogSize, o.Lazy, o.SyncInterval, o.SyncBytes)
+		o.OpenFile, o.Mlock, o.Logger, o.NoStatistics, o.Exclusive, o.AllowNetwork,
+		o.MaxReadAge, o.OnLongRead, o.CheckpointBytes, o.LogSize,
+		o.Lazy, o.SyncInterval, o.SyncBytes)
 }
 
 // filled returns a copy of o with what zero values stand for, or an error that
@@ -204,6 +224,9 @@ func (o *Options) filled() (Options, error) {
 	}
 	if c.OpenFile == nil {
 		c.OpenFile = mmapfile.OpenOS
+	}
+	if c.network == nil {
+		c.network = (*mmapfile.File).Network
 	}
 	if c.CheckpointBytes == 0 {
 		c.CheckpointBytes = DefaultCheckpointBytes
@@ -227,6 +250,9 @@ func (o *Options) filled() (Options, error) {
 func (o *Options) validate() error {
 	if o.Timeout < 0 {
 		return fmt.Errorf("mapleaf: Options.Timeout is negative: %s", o.Timeout)
+	}
+	if o.MaxReadAge < 0 {
+		return fmt.Errorf("mapleaf: Options.MaxReadAge is negative: %s", o.MaxReadAge)
 	}
 	if o.SyncInterval < 0 {
 		return fmt.Errorf("mapleaf: Options.SyncInterval is negative: %s", o.SyncInterval)

@@ -58,13 +58,35 @@ type slotBlock [blockSlots]slot
 type slotTable struct {
 	blocks atomic.Pointer[[]*slotBlock] // their number is a power of two
 	writer slot                         // of the write transaction
-	wake   atomic.Uint64                // the end of a reader up to this txid is waited for
-	ended  func()                       // called by such a reader, after its end
-	count  bool                         // count transactions
+	wake   atomic.Uint64                // the end of a reader up to this txid is waited for,
+	wants  struct {                     // by the one who wants most
+		sync.Mutex
+		upTo [wakers]uint64
+	}
+	ended  func()   // called by such a reader, after its end
+	count  bool     // count transactions
+	stacks sync.Map // of open transactions, under the tag invariants
 
 	grow struct {
 		sync.Mutex
 	}
+}
+
+// Those who wait for the end of readers.
+const (
+	wakeMappings = iota // that are old
+	wakeMirror          // in the lock file, of slots in own memory
+	wakeClose
+	wakers
+)
+
+// await says up to which txid who wants to hear of ends. It comes before the scan
+// that tells who is left.
+func (t *slotTable) await(who int, upTo uint64) {
+	t.wants.Lock()
+	defer t.wants.Unlock()
+	t.wants.upTo[who] = upTo
+	t.wake.Store(slices.Max(t.wants.upTo[:]))
 }
 
 // init prepares the table. ended is called, on the goroutine of a transaction
@@ -118,6 +140,7 @@ func (t *slotTable) double(seen *[]*slotBlock) {
 // End implements tx.Session: it empties the slot.
 func (s *slot) End() {
 	t := s.table
+	t.forget(s)
 	txid := s.txid.Load()
 	s.txid.Store(0)
 	if txid <= t.wake.Load() {
@@ -154,39 +177,33 @@ func (t *slotTable) counts() (begun uint64, open int) {
 	return begun, open
 }
 
-// beginRead claims a slot for the published snapshot, or returns nil for both
-// after the database was closed.
-func (s *store) beginRead() (*tx.Snapshot, *slot) {
+// beginRead claims a slot for the published snapshot. Whether that is one of the
+// lock file is looked at before the snapshot is loaded (H2).
+func (s *store) beginRead() (*tx.Snapshot, tx.Session, error) {
+	if p := s.peers; p != nil && p.shared.Load() {
+		return s.beginShared(p)
+	}
 	snap := s.published.Load()
 	if snap == nil {
-		return nil, nil
+		return nil, nil, ErrDatabaseNotOpen
 	}
 	sl := s.slots.claim(snap.TxID)
-	for {
-		now := s.published.Load()
-		if now == snap {
-			break
-		}
-		if now == nil {
-			sl.End()
-			return nil, nil
-		}
-		snap = now
-		sl.txid.Store(uint64(snap.TxID))
+	if s.published.Load() != snap {
+		sl.End()
+		return s.beginRead()
 	}
 	if s.slots.count {
 		sl.begun.Store(sl.begun.Load() + 1)
 	}
-	return snap, sl
+	s.slots.note(sl)
+	return snap, sl, nil
 }
 
 // waitIdle returns when no slot is in use. New transactions must be refused
 // already.
 func (s *store) waitIdle() {
-	s.maps.mu.Lock() // unmapOld sets it too
-	s.slots.wake.Store(math.MaxUint64)
-	s.maps.mu.Unlock()
-	for len(s.slots.live(nil)) > 0 {
+	s.slots.await(wakeClose, math.MaxUint64)
+	for len(s.liveHere(nil)) > 0 {
 		<-s.idle
 	}
 }

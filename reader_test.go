@@ -327,7 +327,7 @@ func BenchmarkBeginRead(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			_, slot := db.store.beginRead()
+			_, slot, _ := db.store.beginRead()
 			slot.End()
 		}
 	})

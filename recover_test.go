@@ -299,7 +299,7 @@ func TestCreation(t *testing.T) {
 			t.Error(err)
 		}
 		mustClose(t, db)
-		if err := os.Remove(path); err != nil {
+		if err := errors.Join(os.Remove(path), os.Remove(path+"-lock")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -371,7 +371,7 @@ func TestOpenOtherFiles(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	path := tempPath(t)
-	db := mustOpen(t, path, nil)
+	db := mustOpen(t, path, &Options{Exclusive: true})
 	o := &Options{Timeout: 20 * time.Millisecond}
 	if _, err := Open(path, 0o600, o); !errors.Is(err, ErrTimeout) {
 		t.Errorf("second open: %v", err)
@@ -397,7 +397,7 @@ func TestLock(t *testing.T) {
 // the one that has lost its name.
 func TestFileIsReplacedWhileWaiting(t *testing.T) {
 	path := tempPath(t)
-	old := mustOpen(t, path, nil)
+	old := mustOpen(t, path, &Options{Exclusive: true})
 	opened := make(chan *DB)
 	go func() {
 		db, err := Open(path, 0o600, nil)
@@ -496,7 +496,7 @@ func TestConcurrentCreation(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 { // the lock file, too
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }

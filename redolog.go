@@ -57,10 +57,11 @@ const (
 // should hold, and by how much the next is larger each time that one was full; all of
 // it up to Options.LogSize and a part of the file.
 const (
-	logSizeFirst = 1 << 20
-	logRecords   = 8
-	logGrowth    = 4
-	logPart      = 8
+	logSizeFirst       = 1 << 20
+	logRecords         = 8
+	logRecordsUnsynced = 2
+	logGrowth          = 4
+	logPart            = 8
 )
 
 // A logExtent is one of the two, as metas name it.
@@ -266,7 +267,11 @@ func (s *store) wantLog(ops int) (size int64, count int) {
 		return 0, 0
 	}
 	limit := min(int64(s.opts.LogSize), max(logSizeFirst, s.fileSize/logPart)) &^ (pageSizeMax - 1)
-	size = min(max(logSizeFirst, logRecords*recordRoom(ops)), limit)
+	records := int64(logRecords)
+	if s.db.NoSync { // its epochs are short
+		records = logRecordsUnsynced
+	}
+	size = min(max(logSizeFirst, records*recordRoom(ops)), limit)
 	if !s.logging() {
 		if s.mu.saving < 2*size && !s.opts.logAtOnce && !s.opts.Lazy {
 			return 0, 0
@@ -274,7 +279,7 @@ func (s *store) wantLog(ops int) (size int64, count int) {
 		return size, 2
 	}
 	now := s.logSize(e)
-	if e.logUsed > now/2 {
+	if e.logUsed > now/2 && !s.db.NoSync {
 		size = max(size, min(now*logGrowth, limit))
 	}
 	if size < 2*now {

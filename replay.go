@@ -16,7 +16,7 @@ func loadChain(f file, m *meta) (chain, error) {
 	c := chain{
 		ledger: newLedger(), capacity: chainCapacity(m.pageSize), hwm: uint64(m.hwm),
 	}
-	pages, err := readChain(f, m, first)
+	pages, err := readChain(f, m, first, nil)
 	if err != nil {
 		return c, err
 	}
@@ -36,16 +36,21 @@ func loadChain(f file, m *meta) (chain, error) {
 // A chainPage is a page of the chain as it was read.
 type chainPage struct {
 	ref     tx.Ref
+	prev    tx.Ref
 	entries []chainEntry
 }
 
-// readChain returns the pages of the chain, newest first.
-func readChain(f file, m *meta, first tx.PageID) ([]chainPage, error) {
+// readChain returns the pages of the chain, newest first, down to one that is known.
+func readChain(f file, m *meta, first tx.PageID, known func(tx.Ref) bool) (
+	[]chainPage, error) {
 	var pages []chainPage
 	seen := make(map[tx.PageID]struct{})
 	buf := make([]byte, m.pageSize)
 	ref := m.chain
 	for range m.chainPages {
+		if known != nil && known(ref) {
+			break
+		}
 		if _, ok := seen[ref.ID]; ok || ref.ID < first || ref.ID >= m.hwm {
 			return nil, tx.Corrupt(ref.ID, "chain leads here a second time or out of the file")
 		}
@@ -64,7 +69,7 @@ func readChain(f file, m *meta, first tx.PageID) ([]chainPage, error) {
 		if err != nil {
 			return nil, err
 		}
-		pages = append(pages, chainPage{ref, entries})
+		pages = append(pages, chainPage{ref, prev, entries})
 		ref = prev
 	}
 	return pages, nil
@@ -96,15 +101,19 @@ func (c *chain) checkOwn(m *meta) error {
 	return nil
 }
 
-// fill gives the free space everything that the ledger holds. Nobody else has
-// the file open, so what was freed is free. Both orders are built in one pass.
-func (f *freelist) fill(c *chain) {
+// fill gives the free space everything that the ledger holds. live are the txids
+// in the reader slots: without any, all that was freed is free. Both orders are built
+// in one pass.
+func (f *freelist) fill(c *chain, live []tx.TxID) {
 	f.reset(tx.PageID(c.hwm))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []extent
 	c.tree.Ascend(func(r record) bool {
-		if n := len(all); n > 0 && all[n-1].end() == uint64(r.first) {
+		freed := freedExtent{r.extent, r.birth, r.freed}
+		if n := len(all); freed.seenBy(live) {
+			f.file(freed, live)
+		} else if n > 0 && all[n-1].end() == uint64(r.first) {
 			all[n-1].count += r.count
 		} else {
 			all = append(all, r.extent)

@@ -38,9 +38,10 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	s.mu.finished, s.mu.replaced = nil, nil
 	head, under, written := s.mu.head, s.mu.newest, s.mu.written
 	shown := head.TxID
-	if !s.logging() {
+	if !s.logging() && !s.mu.hadLog {
 		shown = 0 // every batch under way is published with its pages in the file
 	}
+	s.mu.hadLog = false
 	s.mu.Unlock()
 
 	if len(finished) > 0 {
@@ -91,7 +92,7 @@ func (s *store) reuse(replaced []replacedPages) {
 	for n < len(s.replaced) && s.replaced[n].gone(published) {
 		n++
 	}
-	live := s.slots.live(s.buffers.live[:0])
+	live := s.liveHere(s.buffers.live[:0])
 	s.buffers.live = live
 	for _, r := range s.replaced[:n] {
 		for _, p := range r.pages {

@@ -8,7 +8,8 @@ import (
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
-// Stats are counters of a database since it was opened.
+// Stats are counters of a database since it was opened, by this process. Where
+// others write, too, the free space is that of the last turn of this one.
 type Stats struct {
 	// TxStats are the sums over all write transactions. It comes first so that
 	// its counters are aligned for atomic use on 32-bit systems.
@@ -21,6 +22,8 @@ type Stats struct {
 
 	TxN     int // read transactions that were begun
 	OpenTxN int // read transactions that are open
+
+	LongReadN int // read transactions that became older than Options.MaxReadAge
 }
 
 // Sub returns the difference to an earlier reading: counters are subtracted,
@@ -31,6 +34,7 @@ func (s *Stats) Sub(other *Stats) Stats {
 	}
 	diff := *s
 	diff.TxN -= other.TxN
+	diff.LongReadN -= other.LongReadN
 	diff.TxStats = s.TxStats.Sub(&other.TxStats)
 	return diff
 }
@@ -76,8 +80,13 @@ func (s *store) readStats() Stats {
 	st.TxStats = s.stats.mu.tx.Copy()
 	s.stats.mu.Unlock()
 	begun, open := s.slots.counts()
+	if p := s.peers; p != nil {
+		b, o := p.lf.Load().ownCounts()
+		begun, open = begun+b, open+o
+	}
 	st.TxN, st.OpenTxN = int(begun), open
-	if s.loadFree() != nil {
+	st.LongReadN = s.ages.longReads()
+	if s.loadShared() != nil {
 		return st // the chain of a read-only database is damaged: Check tells
 	}
 	s.mu.Lock()

@@ -34,7 +34,12 @@ type store struct {
 	path     string
 	file     file
 	mf       *mmapfile.File
+	of       *openFile
+	peers    *peers // nil if nobody else can have the file open, or know of us
+	watch    watch
+	ages     readAges
 	first    tx.PageID // behind the metas
+	fileID   [16]byte  // of the metas
 	shift    uint8     // log2 of the page size
 	pageSize int
 	capacity int // entries in a link of the chain
@@ -57,8 +62,9 @@ type store struct {
 	}
 
 	loading struct { // of the free space and the chain
-		sync.Once
-		err error
+		sync.Mutex
+		err  error // damage, which stays
+		done atomic.Bool
 	}
 
 	// writer
@@ -88,6 +94,7 @@ type store struct {
 		saving   int64           // bytes that a log would have saved
 		starting bool            // an epoch on its way brings the log
 		noLog    int             // who wants pages without a log
+		hadLog   bool            // the log has ended since a base state was made
 		stop     bool
 	}
 	log redoLog
@@ -119,6 +126,7 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 		path:    path,
 		file:    of.file,
 		mf:      of.mf,
+		of:      of,
 		idle:    make(chan struct{}, 1),
 		writer:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -126,12 +134,12 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.unmapAll(), s.buffers.close(), s.mf.Close())
+			err = errors.Join(err, s.unmapAll(), s.buffers.close(), s.detach())
 		}
 	}()
 	s.mu.wake.L = &s.mu.Mutex
 	s.stats.off = o.NoStatistics
-	s.slots.init(!o.NoStatistics, s.readerEnded)
+	s.slots.init(!o.NoStatistics || o.MaxReadAge > 0, s.readerEnded)
 	tail, err := s.recover()
 	if err != nil {
 		return nil, err
@@ -139,16 +147,32 @@ func openStore(ctx context.Context, db *DB, path string, mode fs.FileMode, o Opt
 	if err := s.start(); err != nil {
 		return nil, err
 	}
-	if err := s.replay(tail); err != nil {
+	if tail != nil { // others are attached, and so there is no log
+		err = s.replay(tail)
+	}
+	if err == nil {
+		err = s.takePart()
+	}
+	if err != nil {
 		s.halt()
 		return nil, err
+	}
+	s.peers.start()
+	if s.opts.MaxReadAge > 0 {
+		go s.watchReaders()
 	}
 	return s, nil
 }
 
 // recover finds the state of the file, and makes sure of it.
 func (s *store) recover() (*logTail, error) {
-	r, err := recoverState(s.file, s.opts.trustManifest)
+	var r *recovered
+	var err error
+	if s.of.attached == attachedShared {
+		r, err = s.lookAtOthers()
+	} else {
+		r, err = recoverState(s.file, s.opts.trustManifest)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,14 +181,15 @@ func (s *store) recover() (*logTail, error) {
 	}
 	s.log.extents = r.meta.logs
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
-	s.pageSize = r.meta.pageSize
+	s.pageSize, s.fileID = r.meta.pageSize, r.meta.fileID
 	s.capacity = chainCapacity(s.pageSize)
 	s.buffers.size = s.pageSize
 	s.durable.Store(uint64(r.meta.txid))
 	s.shift = uint8(bits.TrailingZeros(uint(s.pageSize)))
 	s.first = firstPage(s.pageSize)
 	s.unclean = !r.meta.closed
-	dirty := !s.opts.ReadOnly && (s.unclean || r.seen != r.meta.txid)
+	dirty := !s.opts.ReadOnly && s.of.attached == attachedAlone &&
+		(s.unclean || r.seen != r.meta.txid)
 	if dirty && !s.opts.trustManifest {
 		if err := r.rewrite(s.file); err != nil {
 			return nil, fmt.Errorf("mapleaf: recover: %w", err)
@@ -180,18 +205,31 @@ func (s *store) recover() (*logTail, error) {
 // a database that is only read does without. Nobody writes before that, so the
 // newest meta is the one that was opened.
 func (s *store) loadFree() error {
-	s.loading.Do(func() {
-		c, err := loadChain(s.file, s.meta)
-		if err != nil {
+	if s.loading.done.Load() {
+		return nil
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if s.loading.done.Load() || s.loading.err != nil {
+		return s.loading.err
+	}
+	c, err := loadChain(s.file, s.meta)
+	if err != nil {
+		s.free.reset(s.meta.hwm)
+		if errors.Is(err, ErrCorrupt) { // else the next caller may have more luck
 			s.loading.err = err
-			s.free.reset(s.meta.hwm)
-			return
 		}
-		s.chain = c
-		s.stats.links.Store(int64(len(c.links)))
-		s.free.fill(&s.chain)
-	})
-	return s.loading.err
+		return err
+	}
+	live, err := s.live()
+	if err != nil {
+		return err
+	}
+	s.chain = c
+	s.stats.links.Store(int64(len(c.links)))
+	s.free.fill(&s.chain, live)
+	s.loading.done.Store(true)
+	return nil
 }
 
 // start maps the file, publishes its state, and starts the committer.
@@ -235,26 +273,31 @@ func (s *store) halt() {
 // gives everything back. It is called once.
 func (s *store) close() error {
 	close(s.closing)
+	s.peers.closing()
+	s.watch.close()
 	s.writer <- struct{}{}
+	s.drain() // else the last batch would publish itself after what follows
+	s.peers.stopWriting()
 	s.published.Store(nil)
 	s.waitIdle()
+	s.peers.stop()
 	s.halt()
+	last, err := s.isLast()
 	s.writing.Lock() // a checkpoint may be under way
 	defer s.writing.Unlock()
-	var err error
-	if !s.opts.ReadOnly && s.failed() == nil {
+	if err == nil && last {
 		err = s.finalState()
 	} else if !s.told.Load() {
 		err = s.failed()
 	}
 	err = errors.Join(err, s.unmapAll())
-	if err == nil && s.written.Load() && s.failed() == nil {
+	if err == nil && last && s.written.Load() && s.failed() == nil {
 		err = s.cutFile()
 	}
 	if s.bulk != nil {
 		err = errors.Join(err, s.bulk.mf.Close())
 	}
-	return errors.Join(err, s.buffers.close(), s.mf.Close())
+	return errors.Join(err, s.buffers.close(), s.detach())
 }
 
 // finalState writes a state that needs no recovery, unless that is what the file
@@ -328,6 +371,7 @@ func (s *store) endLog() error {
 	s.mu.Lock()
 	head := s.mu.head
 	s.mu.epoch = &epoch{number: e.number + 1}
+	s.mu.hadLog = true
 	s.mu.Unlock()
 	if s.published.Load() != nil {
 		s.publish(&head)
@@ -382,9 +426,9 @@ func (s *store) strictCheck() error {
 	if !s.db.StrictMode {
 		return nil
 	}
-	snap, slot := s.beginRead()
-	if snap == nil {
-		return nil
+	snap, slot, err := s.beginRead()
+	if err != nil {
+		return nil // closed meanwhile
 	}
 	t := tx.NewReader(snap, s, slot)
 	var problems []string

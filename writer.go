@@ -84,21 +84,35 @@ func (s *store) beginWrite(ctx context.Context) (*tx.Tx, error) {
 		return nil, ErrDatabaseNotOpen
 	default:
 	}
-	err := s.refused()
-	if err == nil {
-		err = s.loadFree()
-	}
+	t, err := s.admit(ctx)
 	if err != nil {
 		<-s.writer
+	}
+	return t, err
+}
+
+// admit begins the transaction of who holds the writer lock, if there can be one.
+func (s *store) admit(ctx context.Context) (*tx.Tx, error) {
+	if err := s.refused(); err != nil {
 		return nil, err
 	}
-	return s.startWriter(), nil
+	if err := s.enterTurn(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.loadFree(); err != nil { // of the state that is the newest by now
+		return nil, err
+	}
+	return s.startWriter()
 }
 
 // startWriter makes the transaction. The caller holds the writer lock.
-func (s *store) startWriter() *tx.Tx {
+func (s *store) startWriter() (*tx.Tx, error) {
 	if s.free.holds() {
-		s.free.reclaim(s.slots.live(nil))
+		live, err := s.live()
+		if err != nil {
+			return nil, err
+		}
+		s.free.reclaim(live)
 	}
 	m := s.pinNewest()
 	snap, under := s.baseState()
@@ -107,10 +121,11 @@ func (s *store) startWriter() *tx.Tx {
 	w.txid = max(snap.TxID, s.seen).Next()
 	snap.Epoch = s.epochOf(w.txid)
 	s.slots.writer.txid.Store(uint64(w.base))
+	s.slots.note(&s.slots.writer)
 	t := tx.NewWriter(snap, s, w)
 	w.snap = tx.SnapshotOf(t)
 	s.running = w
-	return t
+	return t, nil
 }
 
 // epochOf returns what a transaction takes for its epoch: where there is no log one

@@ -28,6 +28,13 @@ var (
 	// ErrTimeout is returned by Open when the lock on the file was not to be had
 	// within Options.Timeout.
 	ErrTimeout = mapleaf.ErrTimeout
+
+	// ErrNetwork is returned by Open for a file on a network file system.
+	ErrNetwork = mapleaf.ErrNetwork
+
+	// ErrLockFile is returned when the lock file beside a database is something
+	// else, or not the one of the processes that have the database open.
+	ErrLockFile = mapleaf.ErrLockFile
 )
 
 // These errors come from beginning, using and ending a transaction.

@@ -10,6 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ConvertsLocks: TryLock makes a shared lock an exclusive one without letting it go
+// in between, and keeps it if that fails.
+const ConvertsLocks = true
+
 // rangeLocks: locks on different ranges of a file do not touch each other.
 const rangeLocks = true
 

@@ -45,6 +45,9 @@ func openFile(path string, o *Options) (f *os.File, created bool, err error) {
 
 func applyFlags(*os.File, Flags) error { return nil }
 
+// IsReadOnly reports whether err comes from a file system that cannot be written to.
+func IsReadOnly(error) bool { return false }
+
 func removeOnClose(path string, id Identity) error {
 	now, err := pathIdentity(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && now != id {

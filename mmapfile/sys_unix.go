@@ -26,6 +26,9 @@ func classify(err error) error {
 	return err
 }
 
+// IsReadOnly reports whether err comes from a file system that cannot be written to.
+func IsReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
+
 // openFile opens path and reports whether it surely did not exist before.
 // Nothing is truncated yet: the share mode comes first.
 func openFile(path string, o *Options) (f *os.File, created bool, err error) {

@@ -131,6 +131,9 @@ func securityAttributes(sddl string, inherit bool) (*windows.SecurityAttributes,
 
 func applyFlags(*os.File, Flags) error { return nil }
 
+// IsReadOnly reports whether err comes from a file system that cannot be written to.
+func IsReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
 // removeOnClose has nothing to do: the system removes the file.
 func removeOnClose(string, Identity) error { return nil }
 

@@ -1,0 +1,434 @@
+package mapleaf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mapleafdb/mapleaf/mmapfile"
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// Beside a database that several processes may open lies its lock file, PATH-lock:
+// mapped memory that they share. It excludes nobody, which is for the kernel locks
+// of the data file (lock.go); it holds the words by which processes talk, and the
+// slots of their readers. It outlives them all, and holds nothing that is missed
+// when it is lost.
+//
+// The file is in the byte order of the machine. It begins with 4,096 bytes:
+//
+//	offset  size  field       meaning
+//	0       8     magic       "MapleafL"
+//	8       4     version     of this format, 1
+//	12      4     generation  goes up with every reset, never 0
+//	16      16    file id     the one in the metas of the data file
+//	32      8     volume      the identity of the data file on this system
+//	40      8     index       and the rest of it
+//	48      4     blocks      how many blocks of slots there are
+//	52      4     recoveries  goes up when somebody has recovered the data file
+//	64      8     published   txid of the newest state that readers may see
+//	72      4     changed     event: goes up after published, if somebody watches
+//	76      4     watchers    how many goroutines wait for it, or more
+//	128     4     dirty       1 from before the first write of a commit to its publication
+//	132     4     writer      pid of who holds the writer lock, for messages
+//	136     4     waiter      1 if somebody waits for the writer lock
+//	140     4     released    event: the writer lock was given back
+//	144     4     advanced    event: the lock of the next writer was given back
+//	192     4     wish        1 if somebody waits to be let in
+//	196     4     alone       pid of who is alone on the data file, for messages
+//	200     4     call        event: there is a wish or a waiter
+//
+// and goes on with blocks of 4,096 bytes, each of which one open database owns:
+//
+//	offset  size  field  meaning
+//	0       4     pid    of the owner, for messages
+//	64*i    8     txid   of slot i, from 1 to 63: what its reader sees, 0 = free
+//	+8      8     begun  how many readers the slot has had
+//	+16     8     since  when one of them was noticed first, in Unix milliseconds,
+//	+24     8     noted  and which: the value of begun at that time; a slot that speaks
+//	                     for readers in the memory of its owner has both from the start
+//
+// Invariants:
+//
+//	Q1 Words that processes share are atomics of their natural size. Every offset
+//	   comes from constants and from a count that was checked against the file, so
+//	   no contents of the file lead outside it; where the file was cut short, the
+//	   fault is an error.
+//	Q2 A block belongs to who holds its kernel lock. Nobody tries the lock of a
+//	   block of its own, for which the kernel would say yes.
+//	Q3 The lock file is made and reset by who holds the attach lock exclusively,
+//	   in place, never shorter, and never removed; and only while nobody takes part
+//	   in it, for whatever data file.
+//	Q4 Readers touch the mapped words only while a slot of this process is theirs,
+//	   by a word in its own memory; so Close, which waits for those, knows when it
+//	   may unmap.
+//	Q5 A slot that is handed out stays where it is in memory until Close: a larger
+//	   file is mapped beside the old view.
+const (
+	lockMagic      = 0
+	lockVersion    = 8
+	lockGeneration = 12
+	lockFileID     = 16
+	lockVolume     = 32
+	lockIndex      = 40
+	lockBlocks     = 48
+	lockRecoveries = 52
+	lockPublished  = 64
+	lockChanged    = 72
+	lockWatchers   = 76
+	lockDirty      = 128
+	lockWriterPid  = 132
+	lockWaiter     = 136
+	lockReleased   = 140
+	lockAdvanced   = 144
+	lockWish       = 192
+	lockAlonePid   = 196
+	lockCall       = 200
+	lockHeadSize   = 4096
+
+	peerBlockSize  = 4096
+	peerSlotSize   = 64 // a cache line
+	peerSlotCount  = peerBlockSize/peerSlotSize - 1
+	peerSlotBegun  = 8
+	peerSlotSince  = 16
+	peerSlotNoted  = 24
+	lockBlocksNew  = 2       // in a new file
+	lockBlocksMax  = 1 << 16 // so that no contents of the file make a scan endless
+	lockFormat     = 1
+	lockMagicText  = "MapleafL"
+	lockFileSuffix = "-lock"
+)
+
+// The locks of the lock file, by number.
+const (
+	lockPresent = 0 // held shared by all that take part
+	lockGrow    = 1 // held by who makes the file larger
+	lockOwner   = 2 // of block 0, and so on
+)
+
+// A lockFile is an open lock file.
+type lockFile struct {
+	path  string
+	mf    *mmapfile.File
+	locks *mmapfile.LockSet
+
+	generation, blocks, recoveries *atomic.Uint32
+	dirty, writerPid, waiter       *atomic.Uint32
+	wish, alonePid, watchers       *atomic.Uint32
+	published                      *atomic.Uint64
+	changed, released              *mmapfile.Event
+	advanced, call                 *mmapfile.Event
+
+	newest atomic.Pointer[lockMap]
+	own    atomic.Pointer[[]*peerBlock]
+	grow   sync.Mutex // held while maps or own change
+	maps   []*lockMap
+	closed bool
+}
+
+// A lockMap is a view of the head and of so many blocks.
+type lockMap struct {
+	view   *mmapfile.View
+	blocks int
+}
+
+// openLockFile opens the lock file at path. With create it makes one if there is
+// none, for who holds the attach lock exclusively; else a missing or empty one is
+// fs.ErrNotExist. What is no lock file is an error, and stays as it is.
+func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
+	_ *lockFile, err error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrLockFile, path)
+	}
+	flag := os.O_RDWR | mmapfile.NoFollow
+	if create {
+		flag |= os.O_CREATE
+	}
+	osf, err := o.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	mf, err := mmapfile.FromOS(osf, mmapfile.ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	l := &lockFile{path: path, mf: mf}
+	l.locks = mmapfile.NewLockSet(mf, 1<<61, mode, func(i int) string {
+		return fmt.Sprintf("%s-%d", path, i)
+	})
+	l.own.Store(&[]*peerBlock{})
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	size, err := mf.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size == 0 && !create {
+		return nil, fmt.Errorf("mapleaf: open %s: %w", path, fs.ErrNotExist)
+	}
+	if size != 0 {
+		if err := l.checkMagic(); err != nil {
+			return nil, err
+		}
+	}
+	if size < lockHeadSize && !create {
+		return nil, fmt.Errorf("%w: %s has %d bytes", ErrLockFile, path, size)
+	}
+	if err := l.mapBlocks(0); err != nil {
+		return nil, err
+	}
+	return l, l.findWords()
+}
+
+// checkMagic refuses a file that is something else.
+func (l *lockFile) checkMagic() error {
+	magic := make([]byte, len(lockMagicText))
+	if _, err := l.mf.ReadAt(magic, lockMagic); err != nil || string(magic) != lockMagicText {
+		return fmt.Errorf("%w: %s is no lock file", ErrLockFile, l.path)
+	}
+	return nil
+}
+
+// mapBlocks maps the head and n blocks, and makes the file as long as that.
+func (l *lockFile) mapBlocks(n int) error {
+	size := int64(lockHeadSize + n*peerBlockSize)
+	section, err := l.mf.Map(mmapfile.MapOptions{Protection: mmapfile.ProtReadWrite, Size: size})
+	if err != nil {
+		return err
+	}
+	view, err := section.View(mmapfile.Write, 0, int(size))
+	if err = errors.Join(err, section.Close()); err != nil {
+		return err
+	}
+	m := &lockMap{view, n}
+	l.maps = append(l.maps, m)
+	l.newest.Store(m)
+	return nil
+}
+
+// findWords looks up the words of the head.
+func (l *lockFile) findWords() error {
+	v := l.maps[0].view
+	for _, w := range []struct {
+		to  **atomic.Uint32
+		off int
+	}{
+		{&l.generation, lockGeneration}, {&l.blocks, lockBlocks}, {&l.dirty, lockDirty},
+		{&l.recoveries, lockRecoveries}, {&l.writerPid, lockWriterPid}, {&l.waiter, lockWaiter},
+		{&l.wish, lockWish}, {&l.alonePid, lockAlonePid}, {&l.watchers, lockWatchers},
+	} {
+		*w.to = v.Uint32(w.off)
+	}
+	if l.published = v.Uint64(lockPublished); l.published == nil {
+		return fmt.Errorf("mapleaf: several processes on one file: %w", mmapfile.ErrUnsupported)
+	}
+	for _, e := range []struct {
+		to  **mmapfile.Event
+		off int
+	}{
+		{&l.changed, lockChanged}, {&l.released, lockReleased},
+		{&l.advanced, lockAdvanced}, {&l.call, lockCall},
+	} {
+		event, err := v.Event(e.off)
+		if err != nil {
+			return err
+		}
+		*e.to = event
+	}
+	return nil
+}
+
+// touch calls fn, which reads or writes words of the file. If the file was cut
+// short under it, the fault is an error.
+func (l *lockFile) touch(fn func() error) error {
+	if err := mmapfile.Guard(fn); err != nil {
+		var fault *mmapfile.FaultError
+		if errors.As(err, &fault) {
+			return fmt.Errorf("%w: %s: %w", ErrLockFile, l.path, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// occupy makes sure that nobody takes part in the file: it may be in use for another
+// database, which had this name before.
+func (l *lockFile) occupy() error {
+	began := time.Now()
+	for {
+		ok, err := l.locks.Try(lockPresent, true)
+		if ok || err != nil {
+			return err
+		}
+		if time.Since(began) > strangerGrace {
+			return fmt.Errorf("%w: %s is in use for a database that had this name before",
+				ErrLockFile, l.path)
+		}
+		time.Sleep(lockPauseMin)
+	}
+}
+
+// reset makes the file that of the data file with this id and identity, without
+// any reader. The caller holds the attach lock exclusively (Q3).
+func (l *lockFile) reset(id [16]byte, data mmapfile.Identity) error {
+	l.grow.Lock()
+	defer l.grow.Unlock()
+	if err := l.mapBlocks(lockBlocksNew); err != nil {
+		return err
+	}
+	return l.touch(func() error {
+		generation := max(l.generation.Load()+1, 1)
+		b := l.newest.Load().view.Bytes()
+		ne := binary.NativeEndian
+		clear(b)
+		copy(b[lockMagic:], lockMagicText)
+		ne.PutUint32(b[lockVersion:], lockFormat)
+		copy(b[lockFileID:], id[:])
+		ne.PutUint64(b[lockVolume:], data.Volume)
+		ne.PutUint64(b[lockIndex:], data.Index)
+		l.dirty.Store(1) // until somebody has looked at the metas
+		l.blocks.Store(lockBlocksNew)
+		l.generation.Store(generation)
+		return nil
+	})
+}
+
+// check compares the head with the data file that the caller has attached to.
+func (l *lockFile) check(id [16]byte, data mmapfile.Identity) error {
+	return l.touch(func() error {
+		b := l.newest.Load().view.Bytes()
+		ne := binary.NativeEndian
+		switch v := ne.Uint32(b[lockVersion:]); {
+		case string(b[:len(lockMagicText)]) != lockMagicText || l.generation.Load() == 0:
+			return fmt.Errorf("%w: %s is no lock file", ErrLockFile, l.path)
+		case v != lockFormat:
+			return fmt.Errorf("%w: lock file has format %d, this version knows format %d",
+				ErrVersionMismatch, v, lockFormat)
+		case [16]byte(b[lockFileID:]) != id ||
+			ne.Uint64(b[lockVolume:]) != data.Volume || ne.Uint64(b[lockIndex:]) != data.Index:
+			return fmt.Errorf("%w: %s is that of another database", ErrLockFile, l.path)
+		}
+		return l.cover()
+	})
+}
+
+// blockCount returns how many blocks the head speaks of.
+func (l *lockFile) blockCount() int { return int(min(l.blocks.Load(), lockBlocksMax)) }
+
+// cover maps all blocks, if there are more than were mapped. The caller has armed
+// itself against faults.
+func (l *lockFile) cover() error {
+	n := l.blockCount()
+	if l.newest.Load().blocks >= n {
+		return nil
+	}
+	l.grow.Lock()
+	defer l.grow.Unlock()
+	return l.coverLocked(n)
+}
+
+// coverLocked is cover for who holds grow.
+func (l *lockFile) coverLocked(n int) error {
+	if l.newest.Load().blocks >= n {
+		return nil
+	}
+	size, err := l.mf.Size()
+	if err != nil {
+		return err
+	}
+	if size < int64(lockHeadSize+n*peerBlockSize) {
+		return fmt.Errorf("%w: %s has %d bytes and should have %d blocks", ErrLockFile,
+			l.path, size, n)
+	}
+	return l.mapBlocks(n)
+}
+
+// live appends the txids in the slots of all processes to buf, as they stand.
+// Blocks whose owner is gone are emptied.
+func (l *lockFile) live(buf []tx.TxID) (_ []tx.TxID, err error) {
+	err = l.touch(func() error {
+		if err := l.cover(); err != nil {
+			return err
+		}
+		m := l.newest.Load()
+		for i := range l.blockCount() {
+			before := len(buf)
+			buf = m.txids(i, buf)
+			if len(buf) > before && !l.owns(i) {
+				if dead, err := l.bury(i); err != nil {
+					return err
+				} else if dead {
+					buf = buf[:before]
+				}
+			}
+		}
+		return nil
+	})
+	return buf, err
+}
+
+// txids appends the txids in block i.
+func (m *lockMap) txids(i int, buf []tx.TxID) []tx.TxID {
+	for s := 1; s <= peerSlotCount; s++ {
+		if id := m.view.Uint64(slotAt(i, s)).Load(); id != 0 {
+			buf = append(buf, tx.TxID(id))
+		}
+	}
+	return buf
+}
+
+// slotAt returns where slot s of block i is.
+func slotAt(i, s int) int { return lockHeadSize + i*peerBlockSize + s*peerSlotSize }
+
+// owns reports whether block i is one of this database's own.
+func (l *lockFile) owns(i int) bool {
+	for _, b := range *l.own.Load() {
+		if b.index == i {
+			return true
+		}
+	}
+	return false
+}
+
+// bury empties block i if its owner is gone, and reports that.
+func (l *lockFile) bury(i int) (bool, error) {
+	l.grow.Lock() // else a block that is being claimed would be taken for a dead one
+	defer l.grow.Unlock()
+	if l.owns(i) {
+		return false, nil
+	}
+	dead, err := l.locks.Try(lockOwner+i, true)
+	if err != nil || !dead {
+		return false, err
+	}
+	l.newest.Load().wipe(i)
+	return true, l.locks.Unlock(lockOwner + i)
+}
+
+// wipe empties block i.
+func (m *lockMap) wipe(i int) {
+	m.view.Uint32(lockHeadSize + i*peerBlockSize).Store(0)
+	for s := 1; s <= peerSlotCount; s++ {
+		m.view.Uint64(slotAt(i, s)).Store(0)
+	}
+}
+
+// close unmaps and closes the file, and gives back its locks. No slot is in use.
+func (l *lockFile) close() error {
+	l.grow.Lock()
+	defer l.grow.Unlock()
+	l.closed = true
+	var errs []error
+	for _, m := range l.maps {
+		errs = append(errs, m.view.Close())
+	}
+	return errors.Join(append(errs, l.locks.Close(), l.mf.Close())...)
+}
