@@ -108,6 +108,21 @@ func (b *buffers) reexamine(live []tx.TxID) {
 	}
 }
 
+// trimBytes is how much memory is kept when nothing is resident.
+const trimBytes = 4 << 20
+
+// trim gives memory back if none of it is in use.
+func (b *buffers) trim() error {
+	perSlab := slabBytes / b.size
+	if len(b.slabs)*slabBytes <= trimBytes || len(b.free) != len(b.slabs)*perSlab {
+		return nil
+	}
+	size := b.size
+	err := b.close()
+	b.size = size
+	return err
+}
+
 // close gives all memory back.
 func (b *buffers) close() (err error) {
 	for _, m := range b.slabs {

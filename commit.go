@@ -88,6 +88,7 @@ func (s *store) commit(b *batch) error {
 	if err := s.announce(&snap, b.sync); err != nil {
 		return s.fail(err)
 	}
+	s.checkpointWhenIdle()
 	if b.lazy {
 		return s.syncSoon(b.room)
 	}

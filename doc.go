@@ -37,6 +37,28 @@
 // its drive failed, the transaction returns a [*FaultError] instead of ending the
 // process.
 //
+// # Durability
+//
+// What Update waits for, and what can be lost after it has returned nil:
+//
+//	mode          returns when it is  kill -9 loses  a power cut loses      and the file is
+//	default       durable, visible    nothing        nothing                whole
+//	Options.Lazy  written, visible    nothing        at most SyncInterval,  whole
+//	                                                 SyncBytes
+//	DB.NoSync     written, visible    nothing        any number             perhaps damaged
+//
+// With Lazy the file holds, after a power cut, the state after some transaction and
+// every one before it. With NoSync it may be damaged; Check and every read notice.
+// [DB.Sync] makes everything durable in each mode. All of it assumes a drive that
+// keeps what it has acknowledged, writes sectors of 512 bytes whole or not at all,
+// and reports errors.
+//
+// A commit writes the pages that it changed; or, once small commits have shown that
+// this pays, its operations into a redo log, and the pages later and together
+// ([Options.CheckpointBytes], [Options.LogSize]). The log lies in the file, and Close
+// takes it out again. After a crash Open replays it, also for reading only, then in
+// memory.
+//
 // # Errors
 //
 // Methods that change something return an error. [tx.Bucket.Get] and the methods of
@@ -59,8 +81,9 @@
 // stays open keeps all others waiting, and Update inside the function of another
 // Update waits for itself.
 //
-// A write transaction keeps the pages that it changed in memory until it ends.
-// Load large amounts of data in several transactions.
+// A write transaction keeps up to [Options.CheckpointBytes] of the pages that it changed
+// in memory; beyond that it writes them early, and then again when it changes them
+// again. Load large amounts of data in several transactions, or in key order.
 //
 // # Processes
 //

@@ -178,6 +178,9 @@ type Options struct {
 	// network tells the name of the network file system of a file, for tests.
 	network func(*mmapfile.File) (string, error)
 
+	// idleAfter takes the place of the constant, for tests.
+	idleAfter time.Duration
+
 	// logAtOnce makes the log begin with the first commit, for tests.
 	logAtOnce bool
 
@@ -233,6 +236,9 @@ func (o *Options) filled() (Options, error) {
 	}
 	if c.LogSize == 0 {
 		c.LogSize = DefaultLogSize
+	}
+	if c.idleAfter == 0 {
+		c.idleAfter = idleAfter
 	}
 	if c.SyncInterval == 0 {
 		c.SyncInterval = DefaultSyncInterval

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -294,4 +295,50 @@ func TestFallbackMustReach(t *testing.T) {
 			t.Errorf("log %d: %v", i, err)
 		}
 	}
+}
+
+// When nobody has committed for a while, the pages go into the file, and their memory back.
+func TestIdleCheckpoint(t *testing.T) {
+	o := logOptions()
+	o.idleAfter = 5 * time.Millisecond
+	o.wrapFile = wrapLazy
+	db := mustOpen(t, tempPath(t), o)
+	r := testRand(t, 83)
+	m := model{}.mustUpdate(t, db, r, 40)
+	reader, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := m
+	for range 5 {
+		m = m.smallUpdate(t, db, r)
+	}
+	for range 10_000 { // the timer decides when, so that it comes at all is what counts
+		s := db.store
+		s.writing.Lock()
+		done := s.meta.txid == s.published.Load().TxID
+		s.writing.Unlock()
+		if done && s.published.Load().Overlay.Empty() {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	db.store.writing.Lock()
+	meta := *db.store.meta
+	db.store.writing.Unlock()
+	if meta.txid != db.store.published.Load().TxID {
+		t.Errorf("no checkpoint: the meta is of transaction %d", meta.txid)
+	}
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+	if err := seen.compareTx(reader); err != nil {
+		t.Error(err)
+	}
+	rollback(reader)
+	m = m.smallUpdate(t, db, r)
+	if err := m.compare(db); err != nil {
+		t.Error(err)
+	}
+	mustCheck(t, db)
 }

@@ -118,6 +118,9 @@ func (s *store) settled() {
 	s.mu.Unlock()
 	if idle && s.failed() == nil && s.published.Load() != nil {
 		s.baseState()
+		if err := s.buffers.trim(); err != nil {
+			s.opts.Logger.Errorf("mapleaf: free page buffers: %v", err)
+		}
 	}
 }
 

@@ -60,6 +60,8 @@ type store struct {
 		bytes int64       // published and not durable; of the committer
 		timed atomic.Bool // a sync is on its way
 	}
+	idleSince atomic.Int64 // when a batch went by the log
+	idleTimed atomic.Bool  // a timer runs for the checkpoint after that
 
 	loading struct { // of the free space and the chain
 		sync.Mutex

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/mapleafdb/mapleaf => ..
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/dgraph-io/badger/v4 v4.9.6
 	github.com/edsrzf/mmap-go v1.2.0
