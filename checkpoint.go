@@ -233,7 +233,7 @@ func (s *store) write(w *write) error {
 	if err != nil {
 		return err
 	}
-	if err := s.clearLogs(s.file, w); err != nil {
+	if err := s.clearLogs(s.file, w, nil); err != nil {
 		return err
 	}
 	if err := s.writeMeta(s.file, w.meta); err != nil {
@@ -255,7 +255,7 @@ func (s *store) writeMeta(f file, m *meta) error {
 
 // clearLogs fills new log extents with zeros: else the first append to each of their
 // blocks would have to change what the file system knows of the file.
-func (s *store) clearLogs(f file, w *write) error {
+func (s *store) clearLogs(f file, w *write, pace func(off, n int64) error) error {
 	s.mu.Lock()
 	now := s.log.extents
 	s.mu.Unlock()
@@ -267,7 +267,11 @@ func (s *store) clearLogs(f file, w *write) error {
 		off, end := int64(x.first)<<s.shift, int64(x.end())<<s.shift
 		for ; off < end; off += portionBytes {
 			piece := [][]byte{zeros[:min(portionBytes, end-off)]}
-			if err := f.WriteVec(piece, off); err != nil {
+			err := f.WriteVec(piece, off)
+			if err == nil && pace != nil {
+				err = pace(off, int64(len(piece[0])))
+			}
+			if err != nil {
 				return fmt.Errorf("mapleaf: clear log: %w", err)
 			}
 		}
@@ -392,7 +396,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 	began := time.Now()
 	calls, err := s.writePages(f, w.pages, pace)
 	if err == nil {
-		err = s.clearLogs(f, w)
+		err = s.clearLogs(f, w, pace)
 	}
 	if err != nil {
 		return s.fail(err)

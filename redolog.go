@@ -60,7 +60,7 @@ const (
 	logSizeFirst       = 1 << 20
 	logRecords         = 8
 	logRecordsUnsynced = 2
-	logGrowth          = 4
+	logGrowth          = 16
 	logPart            = 8
 )
 

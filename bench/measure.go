@@ -38,6 +38,9 @@ const (
 	compactNS       = "compact_ns"          // time that it took
 	anonBytes       = "anon_bytes"          // growth of anonymous memory, at its peak
 	residentBytes   = "resident_peak_bytes" // peak of resident memory, mapped files included
+	mixedP50NS      = "mixed_p50_ns"        // the same beside a writer
+	mixedP99NS      = "mixed_p99_ns"
+	mixedMaxNS      = "mixed_max_ns"
 	putNS           = "put_ns_per_op"
 	getNS           = "get_ns_per_op"
 )

@@ -35,6 +35,7 @@ const (
 	groupGet    = "Get"
 	groupScan   = "Scan"
 	groupCommit = "Durable commits"
+	groupMixed  = "Reader beside a writer"
 	groupDelete = "Delete"
 	groupLarge  = "1 MiB values"
 	groupSpace  = "File size"
@@ -43,12 +44,12 @@ const (
 
 // groups lists all groups, in the order of the report.
 var groups = []string{
-	groupLoad, groupGet, groupScan, groupCommit, groupDelete, groupLarge, groupSpace, groupOpen,
+	groupLoad, groupGet, groupScan, groupCommit, groupMixed, groupDelete, groupLarge, groupSpace, groupOpen,
 }
 
 // workloads lists all workloads, in the order in which they run.
 var workloads = slices.Concat(loadWorkloads, getWorkloads, scanWorkloads, commitWorkloads,
-	deleteWorkloads, largeWorkloads, openWorkloads)
+	mixedWorkloads, deleteWorkloads, largeWorkloads, openWorkloads)
 
 // findWorkload returns the workload of that name.
 func findWorkload(name string) (workload, error) {
