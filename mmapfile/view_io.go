@@ -20,7 +20,8 @@ import (
 //	    ReadAt begin again with the pin, which tells which of the two it was.
 
 // ReadAt copies from the view, as io.ReaderAt says. A fault is a *FaultError. A
-// Close that comes meanwhile may make it ErrClosed.
+// Close that comes meanwhile may make it ErrClosed. Both cost some 20 ns a call:
+// many small reads are faster by bytes.NewReader(v.Bytes()) inside one Guard.
 func (v *View) ReadAt(p []byte, off int64) (n int, err error) {
 	data := v.bytes.Load()
 	if !loadsInOrder || data == nil || uint64(off) >= uint64(len(*data)) {

@@ -1,6 +1,7 @@
 package mmap
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"slices"
@@ -88,6 +89,15 @@ func guardRandom(r *reader, _ int, x uint64) side {
 	}
 }
 
+// guardReadAt is readRandom through bytes.Reader over the slice, under one guard for
+// each turn: the ReadAt of a view without what it does for each call.
+func guardReadAt(r *reader, size int, x uint64) side {
+	read := readRandom(&reader{at: bytes.NewReader(r.bytes)}, size, x)
+	return func(n int) error {
+		return mmapfile.Guard(func() error { return read(n) })
+	}
+}
+
 // sumRandom adds up n words and returns the next seed. It is the same code for
 // all, as the place of a loop in memory matters here.
 //
@@ -154,6 +164,7 @@ func BenchmarkRatio(b *testing.B) {
 		theirs way
 	}{
 		{"random-ReadAt", turnReads, readers[2:], readRandom, readRandom},
+		{"random-guarded-ReadAt", turnReads, readers[2:3], guardReadAt, readRandom},
 		{"random-slice", turnReads, readers[1:2], touchRandom, touchRandom},
 		{"random-guarded-slice", turnReads, readers[1:2], guardRandom, touchRandom},
 		{"random-guarded-slice", turnReads, readers[2:3], guardRandom, readRandom},
