@@ -35,7 +35,7 @@ func watch(what string) (stop func() bool) {
 // patches, so that what stands behind them is reached too; with the second, the
 // input is the whole file; with the third, the file ends at the last patch.
 func FuzzOpen(f *testing.F) {
-	bases := [][]byte{smallFile(f, 1), smallFile(f, 2)}
+	bases := [][]byte{smallFile(f, 1), smallFile(f, 2), loggedFile(f)}
 	f.Add([]byte{0})
 	f.Add([]byte{1})
 	f.Add([]byte{2, 'M', 'a', 'p', 'l', 'e', 'a', 'f', 0, 1})
@@ -44,7 +44,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 60 {
-		input := []byte{byte(i) & 0x1d}
+		input := []byte{byte(i)&0x1d | byte(i%5)>>2<<5}
 		for range 1 + i%4 {
 			offset := rng.IntN(4096)
 			if i%3 > 0 {
@@ -55,13 +55,19 @@ func FuzzOpen(f *testing.F) {
 		}
 		f.Add(input)
 	}
+	for i := range 20 { // in the records of the log
+		at := logAt(bases[2]) + rng.IntN(100)
+		f.Add([]byte{0x20 | byte(i%2), byte(at >> 12), byte(at), byte(at >> 8 & 15),
+			byte(rng.Uint32()), byte(rng.Uint32())})
+	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if len(input) == 0 {
 			return
 		}
 		file, flags := input[1:], input[0]
 		if flags&2 == 0 {
-			file = patched(bytes.Clone(bases[flags>>4&1]), input[1:], flags&4 != 0)
+			base := bases[int(flags>>4&3)%len(bases)]
+			file = patched(bytes.Clone(base), input[1:], flags&4 != 0)
 			if flags&1 != 0 {
 				reseal(file)
 			}
@@ -101,6 +107,63 @@ func smallFile(f *testing.F, variant int) []byte {
 	return append(content, make([]byte, -len(content)&4095)...)
 }
 
+// loggedFile returns the file of a process that was killed while it had a log.
+func loggedFile(f *testing.F) []byte {
+	f.Helper()
+	path := filepath.Join(f.TempDir(), "db")
+	o := &mapleaf.Options{}
+	mapleaf.WithLog(o)
+	db, err := mapleaf.Open(path, 0o600, o)
+	must(f, err)
+	defer db.Close()
+	for i := range 8 {
+		must(f, db.Update(func(tx *mapleaf.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("b"))
+			must(f, err)
+			if i == 0 {
+				fill(f, b, 200, 60)
+			}
+			put(f, b, fmt.Sprint(i), "value")
+			sub, err := b.CreateBucketIfNotExists([]byte("sub"))
+			must(f, err)
+			return sub.SetSequence(uint64(i))
+		}))
+	}
+	content, err := os.ReadFile(path)
+	must(f, err)
+	if at := logAt(content); at == 0 || bytes.Equal(content[at:at+48], make([]byte, 48)) {
+		f.Fatal("the file has no log")
+	}
+	return content[:min(len(content), 256<<12)]
+}
+
+// logAt returns where the log begins that the newest meta names, 0 if there is none.
+func logAt(file []byte) int {
+	le := binary.LittleEndian
+	slot := file
+	if le.Uint64(file[16384+16:]) > le.Uint64(file[16:]) {
+		slot = file[16384:]
+	}
+	return int(le.Uint32(slot[104:])) << 12
+}
+
+// resealLog makes the checksums of the records right that the meta at slot names.
+func resealLog(file, slot []byte) {
+	le := binary.LittleEndian
+	for _, log := range [2][]byte{slot[104:128], slot[128:152]} {
+		at, end := uint64(le.Uint32(log))<<12, uint64(le.Uint32(log)+le.Uint32(log[4:]))<<12
+		for ; at+4096 <= min(end, uint64(len(file))); at += 4096 {
+			size := uint64(le.Uint32(file[at+8:]))
+			if size < 48 || at+size > uint64(len(file)) {
+				continue
+			}
+			sum := xxhash.NewWithSeed(le.Uint64(log[8:]))
+			_, _ = sum.Write(file[at+8 : at+size])
+			le.PutUint64(file[at:], sum.Sum64())
+		}
+	}
+}
+
 // patched applies patches to a file, and cuts it at the last one if asked to.
 func patched(file, patches []byte, cut bool) []byte {
 	at := 0
@@ -122,6 +185,7 @@ func reseal(file []byte) {
 	for _, at := range []int{0, 16384} {
 		if at+4096 <= len(file) {
 			le.PutUint64(file[at+168:], xxhash.Sum64(file[at:at+168]))
+			resealLog(file, file[at:at+4096])
 		}
 	}
 	for at := 32768; at+4096 <= len(file); at += 4096 {
