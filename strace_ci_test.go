@@ -29,8 +29,11 @@ import (
 //	   synchronous flag. What cannot be counted fails the test.
 //	T2 A call belongs to the step in which it begins.
 
-// straceFileEnv tells the child which database to open.
-const straceFileEnv = "MAPLEAF_STRACE_FILE"
+// straceFileEnv tells the child which database to open, and straceLogEnv to use a log.
+const (
+	straceFileEnv = "MAPLEAF_STRACE_FILE"
+	straceLogEnv  = "MAPLEAF_STRACE_LOG"
+)
 
 // stepMark begins every line that the child writes in front of a step.
 const stepMark = "mapleaf-step "
@@ -137,10 +140,19 @@ func TestSyncsPerCommit(t *testing.T) {
 		}
 		return
 	}
-	trace := straceChild(t)
+	for _, log := range []bool{false, true} {
+		t.Run(fmt.Sprintf("log=%t", log), func(t *testing.T) { countSyncs(t, log) })
+	}
+}
+
+func countSyncs(t *testing.T, log bool) {
+	trace := straceChild(t, log)
 	calls, err := syncCalls(bytes.NewReader(trace))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := bytes.Count(trace, []byte("RWF_DSYNC")); (n > 3*syncRounds) != log {
+		t.Errorf("%d writes to the log", n)
 	}
 	for _, step := range syncSteps {
 		t.Run(step.name, func(t *testing.T) {
@@ -165,7 +177,12 @@ func syncMark(step syncStep, i int) string { return fmt.Sprintf("%s %d", step.na
 // runSyncSteps is the child: it opens a new database at path, warms it up and
 // runs every step, with a mark written to out before each.
 func runSyncSteps(path string, out io.Writer) error {
-	db, err := mapleaf.Open(path, 0o600, nil)
+	o := &mapleaf.Options{}
+	if os.Getenv(straceLogEnv) != "" {
+		mapleaf.WithLog(o)
+		o.LogSize, o.CheckpointBytes = 1<<20, 64<<20 // no checkpoint falls into a step
+	}
+	db, err := mapleaf.Open(path, 0o600, o)
 	if err != nil {
 		return err
 	}
@@ -187,7 +204,7 @@ func runSyncSteps(path string, out io.Writer) error {
 }
 
 // straceChild runs the child under strace and returns the trace.
-func straceChild(t *testing.T) []byte {
+func straceChild(t *testing.T, withLog bool) []byte {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -199,6 +216,9 @@ func straceChild(t *testing.T) []byte {
 		"-e", "trace=/^(f|fdata|m|sync)sync|^sync|write|^(open|creat|close)|^io_(uring|submit)",
 		exe, "-test.run", "^TestSyncsPerCommit$")
 	cmd.Env = append(os.Environ(), straceFileEnv+"="+filepath.Join(dir, "db"))
+	if withLog {
+		cmd.Env = append(cmd.Env, straceLogEnv+"=1")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("run the child under strace: %v\n%s", err, out)
 	}
