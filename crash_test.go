@@ -90,8 +90,8 @@ type history struct {
 	states []model // by number of acknowledged transactions
 }
 
-// recordHistory runs commits on a database that holds the first state.
-func recordHistory(t *testing.T, r *rand.Rand, commits int, o Options) *history {
+// beginHistory makes a database that holds the first state, and opens it to be recorded.
+func beginHistory(t *testing.T, r *rand.Rand, o Options) (*history, *DB, *recorder) {
 	t.Helper()
 	path := tempPath(t)
 	db := mustOpen(t, path, &o)
@@ -106,6 +106,14 @@ func recordHistory(t *testing.T, r *rand.Rand, commits int, o Options) *history 
 	o.wrapFile = rec.wrap
 	db = mustOpen(t, path, &o)
 	rec.note(0)
+	return h, db, rec
+}
+
+// recordHistory runs commits on a database that holds the first state.
+func recordHistory(t *testing.T, r *rand.Rand, commits int, o Options) *history {
+	t.Helper()
+	h, db, rec := beginHistory(t, r, o)
+	m := h.states[0]
 	for i := range commits {
 		m = m.mustUpdate(t, db, r, 1+r.IntN(40))
 		h.states = append(h.states, m)

@@ -15,19 +15,8 @@ func TestLazyCrashStates(t *testing.T) {
 	o := Options{
 		Lazy: true, SyncInterval: time.Hour, LogSize: 64 << 10, CheckpointBytes: 128 << 10,
 	}
-	path := tempPath(t)
-	db := mustOpen(t, path, &o)
-	m := model{}.mustUpdate(t, db, r, 60)
-	mustClose(t, db)
-	h := &history{states: []model{m}}
-	var err error
-	if h.base, err = os.ReadFile(path); err != nil {
-		t.Fatal(err)
-	}
-	rec := &recorder{}
-	o.wrapFile = rec.wrap
-	db = mustOpen(t, path, &o)
-	rec.note(0)
+	h, db, rec := beginHistory(t, r, o)
+	m, path := h.states[0], tempPath(t)
 	for i := range 40 {
 		m = m.smallUpdate(t, db, r)
 		h.states = append(h.states, m)
