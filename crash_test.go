@@ -172,11 +172,16 @@ func survivors(r *rand.Rand) map[string]func() bool {
 	}
 }
 
-func TestCrashStates(t *testing.T) {
-	step := 1
+// crashStep is how many operations lie between the crashes that a test tries.
+func crashStep() int {
 	if testing.Short() {
-		step = 4 // how the operations fall differs from history to history
+		return 4 // how the operations fall differs from history to history
 	}
+	return 1
+}
+
+func TestCrashStates(t *testing.T) {
+	step := crashStep()
 	for _, o := range []Options{
 		{}, {PageSize: 16384},
 		{logAtOnce: true, LogSize: 64 << 10},
@@ -258,7 +263,7 @@ func crashDuringRecovery(t *testing.T, commits int, o Options) {
 	r := testRand(t, 3)
 	h := recordHistory(t, r, commits, o)
 	dir := t.TempDir()
-	for at := 0; at <= len(h.ops); at++ {
+	for at := 0; at <= len(h.ops); at += crashStep() {
 		acked := acknowledged(h.ops, at)
 		img := crashImage(h.base, h.ops, at, func() bool { return r.IntN(8) != 0 })
 		path := filepath.Join(dir, "first.db")

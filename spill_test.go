@@ -77,7 +77,7 @@ func TestSpillCrashStates(t *testing.T) {
 	o := Options{CheckpointBytes: 64 << 10}
 	h := recordHistory(t, r, 3, o)
 	path := tempPath(t)
-	for at := 0; at <= len(h.ops); at++ {
+	for at := 0; at <= len(h.ops); at += crashStep() {
 		for name, keep := range survivors(r) {
 			img := crashImage(h.base, h.ops, at, keep)
 			if err := h.reopen(path, img, acknowledged(h.ops, at), o, r); err != nil {
@@ -89,7 +89,10 @@ func TestSpillCrashStates(t *testing.T) {
 
 // Memory stays bounded however large a transaction is.
 func TestSpillMemory(t *testing.T) {
-	const limit, puts = 4 << 20, 200_000
+	limit, puts := 4<<20, 200_000
+	if testing.Short() {
+		limit, puts = 1<<20, 30_000
+	}
 	db := mustOpen(t, tempPath(t), &Options{CheckpointBytes: limit, wrapFile: wrapLazy})
 	r := rand.New(rand.NewPCG(*seedFlag, 97))
 	err := db.Update(func(tx *Tx) error {
@@ -113,7 +116,7 @@ func TestSpillMemory(t *testing.T) {
 	}
 	mustCheck(t, db)
 	err = db.View(func(tx *Tx) error {
-		if n := tx.Bucket(testBucket).Count(); n != puts {
+		if n := tx.Bucket(testBucket).Count(); n != uint64(puts) {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil

@@ -44,7 +44,8 @@ const (
 
 // groups lists all groups, in the order of the report.
 var groups = []string{
-	groupLoad, groupGet, groupScan, groupCommit, groupMixed, groupDelete, groupLarge, groupSpace, groupOpen,
+	groupLoad, groupGet, groupScan, groupCommit, groupMixed, groupDelete, groupLarge, groupSpace,
+	groupOpen,
 }
 
 // workloads lists all workloads, in the order in which they run.
