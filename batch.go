@@ -22,7 +22,7 @@ import (
 //	   before all of it is durable and published.
 //	B2 The record fits into what the log extent of its epoch has left.
 type batch struct {
-	first    tx.TxID // of its transactions
+	first    tx.TxID // behind the batch before; its first transaction may have a later one
 	state    tx.Snapshot
 	epoch    *epoch
 	pages    bool       // durable by the pages of the epoch, which ends with the batch
@@ -198,7 +198,7 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 	}
 	b := s.mu.open
 	if b == nil {
-		b = &batch{first: w.txid, epoch: e, done: make(chan struct{})}
+		b = &batch{first: s.mu.head.TxID.Next(), epoch: e, done: make(chan struct{})}
 		s.mu.open = b
 	}
 	switch {

@@ -20,7 +20,8 @@ import (
 //	0       8     checksum         xxhash64, seeded with the extent's salt, of all that follows
 //	8       4     length           bytes of the record
 //	12      4     zero
-//	16      8     first txid       of the batch
+//	16      8     first txid       behind the last one of the batch before, whether or not
+//	                               a transaction of this batch has it
 //	24      8     last txid
 //	32      8     durable through  the newest txid that was durable when it was written
 //	40      8     link             checksum of the record before in its run, 0 = none
