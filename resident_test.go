@@ -113,3 +113,27 @@ func TestPagesBeforeRecord(t *testing.T) {
 	}
 	mustCheck(t, db)
 }
+
+// Processes that write in turn give back the memory of what they have written.
+func TestTurnsKeepBuffers(t *testing.T) {
+	path := tempPath(t)
+	dbs := []*DB{
+		mustOpen(t, path, &Options{wrapFile: wrapLazy}),
+		mustOpen(t, path, &Options{wrapFile: wrapLazy}),
+	}
+	r := testRand(t, 99)
+	m := model{}
+	for range 300 {
+		for _, db := range dbs {
+			m = m.mustUpdate(t, db, r, 5)
+		}
+	}
+	for i, db := range dbs {
+		if n := len(db.store.buffers.slabs); n > 1 {
+			t.Errorf("database %d has allocated %d slabs", i, n)
+		}
+		if err := m.compare(db); err != nil {
+			t.Error(err)
+		}
+	}
+}
