@@ -76,7 +76,7 @@ func (w *writer) prepare(pages, unused int, ops []byte) (r room, err error) {
 	e := s.mu.epoch
 	r.pages = s.byPages(w, ops, pages, &r)
 	r.links = int(chainRoom(len(e.changes)+own, s.capacity)) - e.links
-	if !s.logging() {
+	if s.unlogged() {
 		r.links = int(chainRoom(own, s.capacity)) // the epoch may end before we join it
 	}
 	extents := e.pages + pages + e.links + r.links
