@@ -22,7 +22,7 @@ import (
 //	   before all of it is durable and published.
 //	B2 The record fits into what the log extent of its epoch has left.
 type batch struct {
-	first    tx.TxID // of its transactions
+	first    tx.TxID // behind the batch before; its first transaction may have a later one
 	state    tx.Snapshot
 	epoch    *epoch
 	pages    bool       // durable by the pages of the epoch, which ends with the batch
@@ -76,7 +76,7 @@ func (w *writer) prepare(pages, unused int, ops []byte) (r room, err error) {
 	e := s.mu.epoch
 	r.pages = s.byPages(w, ops, pages, &r)
 	r.links = int(chainRoom(len(e.changes)+own, s.capacity)) - e.links
-	if !s.logging() {
+	if s.unlogged() {
 		r.links = int(chainRoom(own, s.capacity)) // the epoch may end before we join it
 	}
 	extents := e.pages + pages + e.links + r.links
@@ -198,7 +198,7 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 	}
 	b := s.mu.open
 	if b == nil {
-		b = &batch{first: w.txid, epoch: e, done: make(chan struct{})}
+		b = &batch{first: s.mu.head.TxID.Next(), epoch: e, done: make(chan struct{})}
 		s.mu.open = b
 	}
 	switch {

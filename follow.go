@@ -212,6 +212,10 @@ func (s *store) reload(r *recovered) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = max(s.seen, r.seen)
+	for _, e := range s.mu.finished { // readers may see its pages in memory up to here
+		s.mu.replaced = append(s.mu.replaced,
+			replacedPages{last: s.mu.head.TxID, pages: s.born(e)})
+	}
 	s.meta, s.metaSlot = r.meta, r.slot
 	s.durable.Store(uint64(r.meta.txid))
 	s.mu.head = tx.Snapshot{

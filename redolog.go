@@ -20,7 +20,8 @@ import (
 //	0       8     checksum         xxhash64, seeded with the extent's salt, of all that follows
 //	8       4     length           bytes of the record
 //	12      4     zero
-//	16      8     first txid       of the batch
+//	16      8     first txid       behind the last one of the batch before, whether or not
+//	                               a transaction of this batch has it
 //	24      8     last txid
 //	32      8     durable through  the newest txid that was durable when it was written
 //	40      8     link             checksum of the record before in its run, 0 = none
@@ -178,6 +179,12 @@ func (r *logRecord) sections() ([][]byte, error) {
 // logging reports whether there is a log. The caller holds mu.
 func (s *store) logging() bool { return s.log.extents[0].count > 0 }
 
+// unlogged reports whether what joins now goes by pages in any case: there is no log, or
+// there was none when the batch began that is open. The caller holds mu.
+func (s *store) unlogged() bool {
+	return !s.logging() || s.mu.open != nil && s.mu.open.pages
+}
+
 // logSize returns the bytes of the extent that the epoch uses. The caller holds mu.
 func (s *store) logSize(e *epoch) int64 {
 	return int64(s.log.extents[e.log].count) << s.shift
@@ -192,7 +199,7 @@ func (s *store) byPages(w *writer, ops []byte, pages int, r *room) bool {
 		return true
 	}
 	e, cost := s.mu.epoch, recordRoom(len(ops))
-	if !s.logging() {
+	if s.unlogged() {
 		// Besides the pages, a commit writes links and a meta.
 		s.mu.saving = max(0, s.mu.saving+int64(pages+4)<<s.shift-w.long-cost)
 		return true

@@ -342,3 +342,54 @@ func TestIdleCheckpoint(t *testing.T) {
 	}
 	mustCheck(t, db)
 }
+
+// A transaction that ends just when the log has begun may join a batch that goes by
+// pages, and then has to have room for that.
+func TestJoinWhileLogBegins(t *testing.T) {
+	const records = 2500
+	o := logOptions()
+	o.wrapFile = wrapLazy
+	db := mustOpen(t, tempPath(t), o)
+	s := db.store
+	done := make(chan error, 3)
+	update := func(from, step, size int) {
+		t.Helper()
+		w, err := db.Begin(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := w.CreateBucketIfNotExists(testBucket)
+		for i := from; i < records && err == nil; i += step {
+			err = b.Put(fmt.Appendf(nil, "key%05d", i), make([]byte, size))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { done <- w.Commit() }()
+		s.writer <- struct{}{} // it has joined
+		<-s.writer
+	}
+	s.writing.Lock() // the committer waits with the first batch, which brings the log
+	update(0, 1, 500)
+	for sealed := false; !sealed; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		sealed = s.mu.sealing != nil
+		s.mu.Unlock()
+	}
+	update(1, records, 1)
+	s.peers.mu.Lock() // and then with its publication
+	s.writing.Unlock()
+	for begun := false; !begun; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		begun = s.logging()
+		s.mu.Unlock()
+	}
+	update(2, 6, 1)
+	s.peers.mu.Unlock()
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	mustCheck(t, db)
+}

@@ -20,13 +20,15 @@ import (
 // seen them in none.
 type replacedPages struct {
 	last   tx.TxID
-	pruned tx.TxID // what Snapshot.Written says in a state without them, if known
+	pruned bool // last was published again without them
 	pages  []*tx.Page
 }
 
 // gone reports whether readers that begin at a state, or after it, do not see the pages.
+// What is in the file for that state does not tell: one that is on its way behind it
+// may have them all the same.
 func (r *replacedPages) gone(published *tx.Snapshot) bool {
-	return r.last < published.TxID || r.pruned != 0 && published.Written >= r.pruned
+	return r.last < published.TxID || r.pruned
 }
 
 // baseState returns the newest committed state, without the pages that are in the file
@@ -47,7 +49,7 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	if len(finished) > 0 {
 		s.prune(&head, finished, written)
 		for _, e := range finished {
-			replaced = append(replaced, replacedPages{shown, written, s.born(e)})
+			replaced = append(replaced, replacedPages{shown, under == nil, s.born(e)})
 		}
 		s.mu.Lock()
 		s.mu.head.Overlay, s.mu.head.Written = head.Overlay, head.Written

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 )
 
@@ -124,4 +125,37 @@ func TestSpillMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// One that is rolled back leaves a gap in the txids, since its own stands in pages of
+// the file. The log goes on over that.
+func TestSpillRollbackWithLog(t *testing.T) {
+	dir := t.TempDir()
+	o := logOptions()
+	o.CheckpointBytes = 512 << 10
+	db := mustOpen(t, filepath.Join(dir, "running.db"), o)
+	r := testRand(t, 98)
+	m := model{}.mustUpdate(t, db, r, 40).smallUpdate(t, db, r)
+	w, err := db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.Bucket(testBucket)
+	for w.Stats().Spill == 0 {
+		k := binary.BigEndian.AppendUint64(nil, r.Uint64())
+		if err := b.Put(k, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	m = m.smallUpdate(t, db, r).smallUpdate(t, db, r)
+	path := filepath.Join(dir, "killed.db")
+	copyFile(t, db.Path(), path)
+	killed := mustOpen(t, path, nil)
+	if err := m.compare(killed); err != nil {
+		t.Fatal(err)
+	}
+	mustCheck(t, killed)
 }

@@ -1,0 +1,139 @@
+package mapleaf
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A gateFile lets an append to the log wait.
+type gateFile struct {
+	lazyFile
+	gate func()
+}
+
+func (f gateFile) WriteVecDurable(bufs [][]byte, off int64) error {
+	f.gate()
+	return f.WriteVec(bufs, off)
+}
+
+// The pages of a commit that went by pages may stand in the overlay of one that
+// joined behind it and goes by the log: their buffers stay until that is superseded.
+func TestPagesBeforeRecord(t *testing.T) {
+	const records = 3000
+	var wait sync.Mutex
+	waits := make(chan struct{}, 8)
+	o := logOptions()
+	o.wrapFile = func(f file) file {
+		return gateFile{lazyFile{f}, func() {
+			waits <- struct{}{}
+			wait.Lock()
+			wait.Unlock()
+			<-waits
+		}}
+	}
+	db := mustOpen(t, tempPath(t), o)
+	s := db.store
+	fill := func(tx *Tx, gen byte, size int) error {
+		b, err := tx.CreateBucketIfNotExists(testBucket)
+		for i := range records {
+			if err == nil {
+				key := fmt.Appendf(nil, "key%05d", i)
+				err = b.Put(key, bytes.Repeat([]byte{gen}, size))
+			}
+		}
+		return err
+	}
+	one := func(tx *Tx) error {
+		return tx.Bucket(testBucket).Put([]byte("one"), []byte("value"))
+	}
+	for _, fn := range []func(*Tx) error{
+		func(tx *Tx) error { return fill(tx, 1, 100) }, one, one,
+	} {
+		if err := db.Update(fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages, err := db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(pages, 2, 400); err != nil { // more than the log takes
+		t.Fatal(err)
+	}
+	s.writing.Lock() // the committer waits for it
+	wait.Lock()
+	done := make(chan error, 2)
+	go func() { done <- pages.Commit() }()
+	record, err := db.Begin(true) // when that has joined
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := one(record); err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- record.Commit() }()
+	s.writer <- struct{}{} // until that has, too
+	<-s.writer
+	s.writing.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for len(waits) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	next, err := db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(next, 3, 100); err != nil {
+		t.Fatal(err)
+	}
+	wait.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	err = db.View(func(tx *Tx) error {
+		b := tx.Bucket(testBucket)
+		for i := range records {
+			got := b.Get(fmt.Appendf(nil, "key%05d", i))
+			if !bytes.Equal(got, bytes.Repeat([]byte{2}, 400)) {
+				return fmt.Errorf("key %d has %.10x, %v", i, got, tx.Err())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := next.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	mustCheck(t, db)
+}
+
+// Processes that write in turn give back the memory of what they have written.
+func TestTurnsKeepBuffers(t *testing.T) {
+	path := tempPath(t)
+	dbs := []*DB{
+		mustOpen(t, path, &Options{wrapFile: wrapLazy}),
+		mustOpen(t, path, &Options{wrapFile: wrapLazy}),
+	}
+	r := testRand(t, 99)
+	m := model{}
+	for range 300 {
+		for _, db := range dbs {
+			m = m.mustUpdate(t, db, r, 5)
+		}
+	}
+	for i, db := range dbs {
+		if n := len(db.store.buffers.slabs); n > 1 {
+			t.Errorf("database %d has allocated %d slabs", i, n)
+		}
+		if err := m.compare(db); err != nil {
+			t.Error(err)
+		}
+	}
+}
