@@ -210,7 +210,9 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 	default:
 		b.sync = true
 	}
-	e.sync = e.sync || b.sync || b.lazy
+	if e.sync = e.sync || b.sync || b.lazy; e.sync {
+		s.mu.synced = e.number
+	}
 	b.pages = b.pages || r.pages
 	b.ops = append(b.ops, ops)
 	b.room += r.log

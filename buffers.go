@@ -25,6 +25,7 @@ type buffers struct {
 	size  int // of each, in bytes
 	free  [][]byte
 	slabs []*mmapfile.PrivateMemory
+	heap  bool                     // some buffers are of the Go heap
 	held  map[tx.TxID][]heldBuffer // by the newest reader that can see them
 	live  []tx.TxID                // scratch
 }
@@ -52,8 +53,12 @@ func (b *buffers) get() []byte {
 
 // grow allocates more buffers, from the Go heap if there is no other memory.
 func (b *buffers) grow() {
-	m, err := mmapfile.NewPrivateMemory(slabBytes)
+	b.add(mmapfile.NewPrivateMemory(slabBytes))
+}
+
+func (b *buffers) add(m *mmapfile.PrivateMemory, err error) {
 	if err != nil {
+		b.heap = true
 		b.free = append(b.free, make([]byte, b.size))
 		return
 	}
@@ -111,10 +116,11 @@ func (b *buffers) reexamine(live []tx.TxID) {
 // trimBytes is how much memory is kept when nothing is resident.
 const trimBytes = 4 << 20
 
-// trim gives memory back if none of it is in use.
+// trim gives memory back if none of it is in use, which is known by the number of free
+// buffers, unless there are others among them.
 func (b *buffers) trim() error {
 	perSlab := slabBytes / b.size
-	if len(b.slabs)*slabBytes <= trimBytes || len(b.free) != len(b.slabs)*perSlab {
+	if b.heap || len(b.slabs)*slabBytes <= trimBytes || len(b.free) != len(b.slabs)*perSlab {
 		return nil
 	}
 	size := b.size

@@ -401,6 +401,10 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 	if err != nil {
 		return s.fail(err)
 	}
+	if !durable {
+		s.unsynced.Store(true) // first: so whoever joins after the look syncs it himself
+		durable = s.syncedAfter(e)
+	}
 	if durable {
 		if err := s.syncFile(f, &s.syncingBulk); err != nil {
 			return err
@@ -414,10 +418,21 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 			return err
 		}
 	}
+	if !durable {
+		s.unsynced.Store(true) // the meta is new since
+	}
+	s.loose.Store(!durable)
 	s.stats.wrote(calls+1, time.Since(began))
 	s.wrote(w)
 	s.release(w)
 	return nil
+}
+
+// syncedAfter reports whether something in a later epoch is to be durable (K5).
+func (s *store) syncedAfter(e *epoch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.synced > e.number
 }
 
 // wrote notes that the meta of w is in the file, and durable unless NoSync is set.

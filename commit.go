@@ -24,6 +24,8 @@ import (
 //	K4 Syncs of one descriptor do not overlap, and a failed one is noted before
 //	   the next may begin: the system tells of an error once. The checkpoint has
 //	   a descriptor of its own.
+//	K5 What is to be durable is synced with everything before it: DB.NoSync may have
+//	   been set until then.
 
 // runCommits is the committer's goroutine.
 func (s *store) runCommits() {
@@ -137,6 +139,9 @@ func (s *store) commitPages(b *batch) error {
 		if err := s.sync(); err != nil {
 			return err
 		}
+	} else {
+		s.unsynced.Store(true)
+		s.loose.Store(true)
 	}
 	s.wrote(w)
 	err = s.announce(&tx.Snapshot{
@@ -221,6 +226,10 @@ func (s *store) syncFile(f file, one *sync.Mutex) error {
 	defer one.Unlock()
 	if err := s.failed(); err != nil {
 		return err
+	}
+	if one == &s.syncing {
+		s.unsynced.Store(false)
+		s.loose.Store(false)
 	}
 	if err := f.Sync(); err != nil {
 		return s.fail(fmt.Errorf("mapleaf: sync: %w", err))

@@ -136,3 +136,42 @@ func TestLazyKill(t *testing.T) {
 		}
 	}
 }
+
+// The first commit after DB.NoSync was switched off makes durable what was before it.
+func TestSyncAfterNoSync(t *testing.T) {
+	r := testRand(t, 100)
+	o := Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 128 << 10}
+	path := tempPath(t)
+	db := mustOpen(t, path, &o)
+	m := model{}.mustUpdate(t, db, r, 60)
+	mustClose(t, db)
+	h := &history{states: []model{m}}
+	var err error
+	if h.base, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	rec := &recorder{}
+	o.wrapFile = rec.wrap
+	db = mustOpen(t, path, &o)
+	for i := range 120 {
+		db.NoSync = i%40 >= 3 && i%40 < 20+i/40*6
+		m = m.smallUpdate(t, db, r)
+		h.states = append(h.states, m)
+		if !db.NoSync {
+			rec.note(i + 1)
+		}
+	}
+	ops := rec.ops
+	mustClose(t, db)
+	for at := 1; at <= len(ops); at++ {
+		if ops[at-1].kind != opNote {
+			continue
+		}
+		img := crashImage(h.base, ops, at, func() bool { return false })
+		acked := acknowledged(ops, at)
+		if got, err := h.stateOf(path, img); err != nil || got < acked {
+			t.Fatalf("crash before op %d of %d: state %d, %d were synced, %v",
+				at, len(ops), got, acked, err)
+		}
+	}
+}

@@ -298,7 +298,14 @@ func (s *store) wantLog(ops int) (size int64, count int) {
 // appendRecord writes the record of the batch, and makes it durable if the batch asks
 // for that. The caller is the committer.
 func (s *store) appendRecord(b *batch) error {
-	if s.log.epoch != b.epoch {
+	if last := s.log.epoch; last != b.epoch {
+		// L2: the meta that ends after what is written over may not be durable yet,
+		// and what is durable in the epoch between them stands on it.
+		if last != nil && last.sync && s.loose.Load() {
+			if err := s.sync(); err != nil {
+				return err
+			}
+		}
 		s.log.epoch, s.log.off = b.epoch, 0
 	}
 	s.mu.Lock()
@@ -315,10 +322,17 @@ func (s *store) appendRecord(b *batch) error {
 	}
 	off := int64(x.first)<<s.shift + s.log.off
 	began := time.Now()
-	if err := s.writeRecord(bufs, off, b.sync); err != nil {
+	all := b.sync && s.unsynced.Load() // before it, too
+	err := s.writeRecord(bufs, off, b.sync && !all)
+	if err == nil && all {
+		err = s.sync()
+	}
+	if err != nil {
 		return err
 	}
-	if b.sync {
+	if !b.sync {
+		s.unsynced.Store(true)
+	} else {
 		s.durableTo(b.state.TxID)
 	}
 	s.stats.wrote(1, time.Since(began))

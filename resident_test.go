@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mapleafdb/mapleaf/mmapfile"
 )
 
 // A gateFile lets an append to the log wait.
@@ -135,5 +137,30 @@ func TestTurnsKeepBuffers(t *testing.T) {
 		if err := m.compare(db); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Memory that is in use is not given back, also if some buffers are of the Go heap.
+func TestTrimBesideHeap(t *testing.T) {
+	b := &buffers{size: DefaultPageSize}
+	used := make([][]byte, trimBytes/b.size+1)
+	for i := range used {
+		used[i] = b.get()
+	}
+	last := b.free
+	b.free = nil
+	b.add(nil, mmapfile.ErrTooLarge)
+	b.free = append(b.free, last...)
+	for _, buf := range used[1:] {
+		b.put(buf)
+	}
+	if err := b.trim(); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.slabs) == 0 {
+		t.Fatal("memory was given back that is in use")
+	}
+	if err := b.close(); err != nil {
+		t.Fatal(err)
 	}
 }

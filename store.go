@@ -54,6 +54,8 @@ type store struct {
 	stats     counters
 	durable   atomic.Uint64 // the newest txid that is durable
 	written   atomic.Bool   // something was written since Open
+	unsynced  atomic.Bool   // something was, and no sync began since,
+	loose     atomic.Bool   // and so was the newest meta
 
 	syncing, syncingBulk sync.Mutex
 	lazy                 struct {
@@ -97,6 +99,7 @@ type store struct {
 		starting bool            // an epoch on its way brings the log
 		noLog    int             // who wants pages without a log
 		hadLog   bool            // the log has ended since a base state was made
+		synced   uint64          // the newest epoch with a batch that was to be durable
 		stop     bool
 	}
 	log redoLog
