@@ -21,10 +21,42 @@ func (f gateFile) WriteVecDurable(bufs [][]byte, off int64) error {
 	return f.WriteVec(bufs, off)
 }
 
+// generationKeys is how many keys a generation has.
+const generationKeys = 3000
+
+// putGeneration gives every key a value of size bytes gen.
+func putGeneration(tx *Tx, gen byte, size int) error {
+	b, err := tx.CreateBucketIfNotExists(testBucket)
+	for i := range generationKeys {
+		if err == nil {
+			err = b.Put(fmt.Appendf(nil, "key%05d", i), bytes.Repeat([]byte{gen}, size))
+		}
+	}
+	return err
+}
+
+// checkGeneration returns an error unless every key has that value.
+func checkGeneration(db *DB, gen byte, size int) error {
+	return db.View(func(tx *Tx) error {
+		b := tx.Bucket(testBucket)
+		for i := range generationKeys {
+			got := b.Get(fmt.Appendf(nil, "key%05d", i))
+			if !bytes.Equal(got, bytes.Repeat([]byte{gen}, size)) {
+				return fmt.Errorf("key %d has %.10x, %v", i, got, tx.Err())
+			}
+		}
+		return nil
+	})
+}
+
+// putOne is a transaction for the log.
+func putOne(tx *Tx) error {
+	return tx.Bucket(testBucket).Put([]byte("one"), []byte("value"))
+}
+
 // The pages of a commit that went by pages may stand in the overlay of one that
 // joined behind it and goes by the log: their buffers stay until that is superseded.
 func TestPagesBeforeRecord(t *testing.T) {
-	const records = 3000
 	var wait sync.Mutex
 	waits := make(chan struct{}, 8)
 	o := logOptions()
@@ -38,21 +70,8 @@ func TestPagesBeforeRecord(t *testing.T) {
 	}
 	db := mustOpen(t, tempPath(t), o)
 	s := db.store
-	fill := func(tx *Tx, gen byte, size int) error {
-		b, err := tx.CreateBucketIfNotExists(testBucket)
-		for i := range records {
-			if err == nil {
-				key := fmt.Appendf(nil, "key%05d", i)
-				err = b.Put(key, bytes.Repeat([]byte{gen}, size))
-			}
-		}
-		return err
-	}
-	one := func(tx *Tx) error {
-		return tx.Bucket(testBucket).Put([]byte("one"), []byte("value"))
-	}
 	for _, fn := range []func(*Tx) error{
-		func(tx *Tx) error { return fill(tx, 1, 100) }, one, one,
+		func(tx *Tx) error { return putGeneration(tx, 1, 100) }, putOne, putOne,
 	} {
 		if err := db.Update(fn); err != nil {
 			t.Fatal(err)
@@ -62,7 +81,7 @@ func TestPagesBeforeRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(pages, 2, 400); err != nil { // more than the log takes
+	if err := putGeneration(pages, 2, 400); err != nil { // more than the log takes
 		t.Fatal(err)
 	}
 	s.writing.Lock() // the committer waits for it
@@ -73,7 +92,7 @@ func TestPagesBeforeRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := one(record); err != nil {
+	if err := putOne(record); err != nil {
 		t.Fatal(err)
 	}
 	go func() { done <- record.Commit() }()
@@ -90,24 +109,14 @@ func TestPagesBeforeRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(next, 3, 100); err != nil {
+	if err := putGeneration(next, 3, 100); err != nil {
 		t.Fatal(err)
 	}
 	wait.Unlock()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	err = db.View(func(tx *Tx) error {
-		b := tx.Bucket(testBucket)
-		for i := range records {
-			got := b.Get(fmt.Appendf(nil, "key%05d", i))
-			if !bytes.Equal(got, bytes.Repeat([]byte{2}, 400)) {
-				return fmt.Errorf("key %d has %.10x, %v", i, got, tx.Err())
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := checkGeneration(db, 2, 400); err != nil {
 		t.Error(err)
 	}
 	if err := next.Rollback(); err != nil {
