@@ -63,9 +63,9 @@ func TestPagesBeforeRecord(t *testing.T) {
 	o.wrapFile = func(f file) file {
 		return gateFile{lazyFile{f}, func() {
 			waits <- struct{}{}
+			defer func() { <-waits }()
 			wait.Lock()
-			wait.Unlock()
-			<-waits
+			defer wait.Unlock()
 		}}
 	}
 	db := mustOpen(t, tempPath(t), o)

@@ -65,7 +65,7 @@ func (b *Bucket) arrange() error {
 // not new itself.
 func (t *Tx) newPages(levels [][]newPage, depth int, ref Ref, e newPage, count int) (
 	[][]newPage, int, error) {
-	if ref.ID == 0 || ref.Stamp != t.stamp && !younger(ref.Stamp, t.own.Written.Stamp()) {
+	if ref.ID == 0 || ref.Stamp != t.stamp && !younger(ref.Stamp, t.base.Stamp()) {
 		return levels, count, nil
 	}
 	n, p, err := t.snap.load(ref)

@@ -5,7 +5,8 @@ package tx
 // both parents. What stands in the file is not younger than Snapshot.Written (S6), hence:
 //
 //	F1 Before references of a node in the mapping are taken over, or followed for
-//	   a change, those whose stamp looks younger than Written are looked up: they
+//	   a change, those whose stamp looks younger than Written, as it was when the
+//	   transaction began, are looked up: they
 //	   must lead to a page that is in the mapping, and only there, already.
 //	F2 No page in memory is reached for a change by way of a node in the mapping:
 //	   who puts a page into memory puts all above it there, too.
@@ -19,14 +20,14 @@ func (t *Tx) foreign(n node, p *Page, ref Ref) error {
 	if p != nil || t.spilledPage(ref) {
 		return nil
 	}
-	return n.youngRefs(t.own.Written.Stamp(), func(to Ref, kind Kind) error {
+	return n.youngRefs(t.base.Stamp(), func(to Ref, kind Kind) error {
 		return t.foreignRef(to, kind, ref.ID)
 	})
 }
 
 // foreignRef returns an error if the reference, which stands in page from, breaks F1.
 func (t *Tx) foreignRef(to Ref, kind Kind, from PageID) error {
-	if to.ID == 0 || !younger(to.Stamp, t.own.Written.Stamp()) {
+	if to.ID == 0 || !younger(to.Stamp, t.base.Stamp()) {
 		return nil
 	}
 	if t.own.Overlay.Get(to.ID) == nil && to.Stamp != t.stamp {

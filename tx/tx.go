@@ -62,6 +62,7 @@ type Tx struct {
 type writing struct {
 	stats    TxStats  // first, for its alignment on 32-bit systems
 	own      Snapshot // what the transaction has built; snap points to it
+	base     TxID     // what Snapshot.Written said when it began
 	onCommit []func()
 	born     []*Page // node pages, also those that are free again
 	fresh    int     // how many of them have new ids
@@ -90,7 +91,7 @@ func NewReader(s *Snapshot, h Host, end Session) *Tx {
 
 // NewWriter returns a read-write transaction on the state s, through p.
 func NewWriter(s Snapshot, h Host, p Pager) *Tx {
-	t := &Tx{host: h, pager: p, stamp: p.TxID().Stamp(), writing: &writing{own: s}}
+	t := &Tx{host: h, pager: p, stamp: p.TxID().Stamp(), writing: &writing{own: s, base: s.Written}}
 	t.own.TxID = p.TxID()
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
