@@ -6,8 +6,8 @@ package tx
 //
 //	F1 Before references of a node in the mapping are taken over, or followed for
 //	   a change, those whose stamp looks younger than Written, as it was when the
-//	   transaction began, are looked up: they
-//	   must lead to a page that is in the mapping, and only there, already.
+//	   transaction began, are looked up: they must lead to a page that is in the
+//	   mapping, and only there, already.
 //	F2 No page in memory is reached for a change by way of a node in the mapping:
 //	   who puts a page into memory puts all above it there, too.
 //
