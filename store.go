@@ -311,6 +311,9 @@ func (s *store) finalState() error {
 	if !s.written.Load() && !s.unclean {
 		return nil
 	}
+	if err := s.loadFree(); err != nil {
+		return err
+	}
 	if err := s.endLog(); err != nil {
 		return err
 	}
@@ -391,7 +394,7 @@ const cutMin = 16
 // finalEpoch makes the epoch that cuts off the free end of the file, if that is
 // worth it.
 func (s *store) finalEpoch() (*epoch, bool) {
-	links := chainRoom(2, s.chain.capacity)
+	links := chainRoom(2, s.capacity)
 	if tail, ok := s.free.tail(); !ok || tail.count < links+cutMin {
 		return nil, false
 	}
