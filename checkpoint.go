@@ -233,9 +233,6 @@ func (s *store) write(w *write) error {
 	if err != nil {
 		return err
 	}
-	if err := s.clearLogs(s.file, w, nil); err != nil {
-		return err
-	}
 	if err := s.writeMeta(s.file, w.meta); err != nil {
 		return err
 	}
@@ -254,7 +251,8 @@ func (s *store) writeMeta(f file, m *meta) error {
 }
 
 // clearLogs fills new log extents with zeros: else the first append to each of their
-// blocks would have to change what the file system knows of the file.
+// blocks would have to change what the file system knows of the file. A commit does
+// without: the first, small extents are not worth that it waits.
 func (s *store) clearLogs(f file, w *write, pace func(off, n int64) error) error {
 	s.mu.Lock()
 	now := s.log.extents
