@@ -56,6 +56,15 @@ func killRecord(n uint64) (key, value []byte) {
 	return fmt.Appendf(nil, "%016x", n*0x9e3779b97f4a7c15), value
 }
 
+// addOne adds one to the counter in b, and returns it.
+func addOne(b *Bucket) (n uint64, err error) {
+	if v := b.Get(counterKey); v != nil {
+		n = binary.LittleEndian.Uint64(v)
+	}
+	n++
+	return n, b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
+}
+
 // killStep commits one transaction, which counts itself and adds a record; every
 // third removes one, too. It returns the number of the transaction.
 func killStep(db *DB) (n uint64, err error) {
@@ -64,10 +73,9 @@ func killStep(db *DB) (n uint64, err error) {
 		if err != nil {
 			return err
 		}
-		if v := b.Get(counterKey); v != nil {
-			n = binary.LittleEndian.Uint64(v)
+		if n, err = addOne(b); err != nil {
+			return err
 		}
-		n++
 		key, value := killRecord(n)
 		if err := b.Put(key, value); err != nil {
 			return err
@@ -78,7 +86,7 @@ func killStep(db *DB) (n uint64, err error) {
 				return err
 			}
 		}
-		return b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
+		return nil
 	})
 	return n, err
 }

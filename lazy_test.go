@@ -141,18 +141,8 @@ func TestLazyKill(t *testing.T) {
 func TestSyncAfterNoSync(t *testing.T) {
 	r := testRand(t, 100)
 	o := Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 128 << 10}
-	path := tempPath(t)
-	db := mustOpen(t, path, &o)
-	m := model{}.mustUpdate(t, db, r, 60)
-	mustClose(t, db)
-	h := &history{states: []model{m}}
-	var err error
-	if h.base, err = os.ReadFile(path); err != nil {
-		t.Fatal(err)
-	}
-	rec := &recorder{}
-	o.wrapFile = rec.wrap
-	db = mustOpen(t, path, &o)
+	h, db, rec := beginHistory(t, r, o)
+	m, path := h.states[0], tempPath(t)
 	for i := range 120 {
 		db.NoSync = i%40 >= 3 && i%40 < 20+i/40*6
 		m = m.smallUpdate(t, db, r)

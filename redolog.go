@@ -11,10 +11,10 @@ import (
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
-// The redo log lies in the file itself: two extents, filled with zeros once and then
-// written over and over, which take the records of one epoch each, in turn. A record
-// makes one batch durable by a single append. It begins at a block of its own, so
-// that no block with durable records is ever written again. Little-endian:
+// The redo log lies in the file itself: two extents, written over and over, which take
+// the records of one epoch each, in turn. A record makes one batch durable by a single
+// append. It begins at a block of its own, so that no block with durable records is
+// ever written again. Little-endian:
 //
 //	offset  size  field            meaning
 //	0       8     checksum         xxhash64, seeded with the extent's salt, of all that follows

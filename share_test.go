@@ -36,11 +36,8 @@ func count(db *DB) (n uint64, err error) {
 		if err != nil {
 			return err
 		}
-		if v := b.Get(counterKey); v != nil {
-			n = binary.LittleEndian.Uint64(v)
-		}
-		n++
-		return b.Put(counterKey, binary.LittleEndian.AppendUint64(nil, n))
+		n, err = addOne(b)
+		return err
 	})
 	return n, err
 }
