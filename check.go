@@ -3,6 +3,7 @@ package mapleaf
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -251,4 +252,28 @@ func (s *store) insideExtent(t *tx.Tx, info *tx.PageInfo, damage error) (*tx.Pag
 		info.Type = "free" // by now, or since a transaction that is not durable yet
 	}
 	return info, nil
+}
+
+// strictCheck checks the whole database if DB.StrictMode asks for it, and panics
+// if something is wrong.
+func (s *store) strictCheck() error {
+	if !s.db.StrictMode {
+		return nil
+	}
+	snap, slot, err := s.beginRead()
+	if err != nil {
+		return nil // closed meanwhile
+	}
+	t := tx.NewReader(snap, s, slot)
+	var problems []string
+	for err := range t.Check() {
+		problems = append(problems, err.Error())
+	}
+	if err := t.Rollback(); err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		panic("mapleaf: check failed: " + strings.Join(problems, "\n"))
+	}
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/bits"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -424,30 +423,6 @@ func (s *store) Path() string { return s.path }
 func (s *store) Fault(recovered any) error {
 	if f := mmapfile.AsFault(recovered); f != nil {
 		return f
-	}
-	return nil
-}
-
-// strictCheck checks the whole database if DB.StrictMode asks for it, and panics
-// if something is wrong.
-func (s *store) strictCheck() error {
-	if !s.db.StrictMode {
-		return nil
-	}
-	snap, slot, err := s.beginRead()
-	if err != nil {
-		return nil // closed meanwhile
-	}
-	t := tx.NewReader(snap, s, slot)
-	var problems []string
-	for err := range t.Check() {
-		problems = append(problems, err.Error())
-	}
-	if err := t.Rollback(); err != nil {
-		return err
-	}
-	if len(problems) > 0 {
-		panic("mapleaf: check failed: " + strings.Join(problems, "\n"))
 	}
 	return nil
 }
