@@ -43,7 +43,7 @@ type write struct {
 // makes manifest and meta. The pages of a large epoch are on their way to the file
 // meanwhile.
 func (s *store) compose(e *epoch) (*write, error) {
-	w := &write{epoch: e, pages: s.born(e)}
+	w := &write{epoch: e, pages: s.counted(e)}
 	early := s.writeEarly(w.pages, e.last())
 	plan, err := s.planLogs(w, len(w.pages))
 	if early != nil {
@@ -82,6 +82,15 @@ func (s *store) born(e *epoch) []*tx.Page {
 		}
 		return true
 	})
+	return pages
+}
+
+// counted returns them as they are to be written.
+func (s *store) counted(e *epoch) []*tx.Page {
+	pages := s.born(e)
+	for i, p := range pages {
+		pages[i] = p.Counted(&e.state.Overlay)
+	}
 	return pages
 }
 
@@ -329,7 +338,7 @@ func (s *store) runCheckpoint(e *epoch) {
 // checkpoint writes an epoch that is durable by the log, or of which nothing has to be,
 // through f. The caller holds writing.
 func (s *store) checkpoint(e *epoch, f file, durable bool) error {
-	w := &write{epoch: e, pages: s.born(e)}
+	w := &write{epoch: e, pages: s.counted(e)}
 	plan, err := s.planLogs(w, -1)
 	if err != nil {
 		return s.fail(err)

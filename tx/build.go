@@ -293,8 +293,8 @@ func (t *Tx) gatherLeaf(n node) []item {
 	return t.items[start:]
 }
 
-// gatherBranch appends the links of branch n to t.links likewise.
-func (t *Tx) gatherBranch(n node) []link {
+// gatherBranch appends the links of branch n, with page p or nil, to t.links likewise.
+func (t *Tx) gatherBranch(n node, p *Page) []link {
 	c, start := n.count(), len(t.links)
 	size := 0
 	for i := 0; i < c; i++ {
@@ -304,7 +304,7 @@ func (t *Tx) gatherBranch(n node) []link {
 		t.keys = make([]byte, 0, size+4096)
 	}
 	for i := 0; i <= c; i++ {
-		l := link{child: n.child(i), below: n.below(i)}
+		l := link{child: n.child(i), below: t.snap.below(n, p, i)}
 		if i > 0 {
 			at := len(t.keys)
 			t.keys = n.appendSep(t.keys, i-1)

@@ -163,7 +163,7 @@ func (c *checker) tree(b *Bucket, s *subtree, depth int) (height int, records ui
 		return 0, 0
 	}
 	if n.branch() {
-		return c.branch(b, n, s, depth)
+		return c.branch(b, n, p, s, depth)
 	}
 	c.keys(b, n, s)
 	for i, count := 0, n.count(); i < count; i++ {
@@ -173,7 +173,7 @@ func (c *checker) tree(b *Bucket, s *subtree, depth int) (height int, records ui
 }
 
 // branch checks a branch and its children.
-func (c *checker) branch(b *Bucket, n node, s *subtree, depth int) (int, uint64) {
+func (c *checker) branch(b *Bucket, n node, p *Page, s *subtree, depth int) (int, uint64) {
 	var sum uint64
 	height := -1
 	lo := s.lo
@@ -192,8 +192,8 @@ func (c *checker) branch(b *Bucket, n node, s *subtree, depth int) (int, uint64)
 			}
 		}
 		h, records := c.tree(b, &subtree{n.child(i), lo, hi}, depth+1)
-		if records != n.below(i) {
-			c.report(s.ref.ID, "child %d has %d records, %d are noted", i, records, n.below(i))
+		if noted := c.t.snap.below(n, p, i); records != noted {
+			c.report(s.ref.ID, "child %d has %d records, %d are noted", i, records, noted)
 		}
 		if height >= 0 && h != height {
 			c.report(s.ref.ID, "child %d is %d levels high, its neighbour %d", i, h, height)

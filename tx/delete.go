@@ -26,7 +26,7 @@ func (b *Bucket) remove() error {
 
 func (b *Bucket) removeOwned() error {
 	t := b.tx
-	if err := b.ownPath(); err != nil {
+	if err := b.ownLeaf(); err != nil {
 		return err
 	}
 	level := len(t.path) - 1
@@ -42,6 +42,12 @@ func (b *Bucket) removeOwned() error {
 	f.node.removeLeaf(f.idx, f.page.tidy)
 	b.adjust(-1)
 	b.edit.lastPage = 0
+	if level > 0 && f.node.count() > 0 && f.node.used() >= mergeBelow(len(f.node)) {
+		return nil
+	}
+	if err := b.ownPath(); err != nil { // ownLeaf may have left the parents alone
+		return err
+	}
 	return b.shrink(level)
 }
 
@@ -160,9 +166,9 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 	if n.used()+f.node.used() > limit {
 		return false, nil
 	}
-	first, second := n, f.node
+	first, second := &frame{node: n, page: p}, f
 	if other > left {
-		first, second = f.node, n
+		first, second = second, first
 	}
 	t.resetGather()
 	var build func(node)
@@ -173,8 +179,8 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 		}
 		build = func(n node) { n.buildBranch(links) }
 	} else {
-		t.gatherLeaf(first)
-		t.gatherLeaf(second)
+		t.gatherLeaf(first.node)
+		t.gatherLeaf(second.node)
 		items := t.items
 		if leafSize(items) > limit {
 			return false, nil
@@ -184,6 +190,7 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 	}
 	sum := parent.node.below(left) + parent.node.below(left+1)
 	t.rebuild(f, build)
+	f.page.stale.Store(false)
 	t.free(ref, 1)
 	parent.node.removeSep(left, other)
 	parent.node.setChild(left, f.ref)
@@ -195,10 +202,10 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 
 // gatherJoined gathers the links of two branches; the separator left of their
 // parent comes down between them.
-func (t *Tx) gatherJoined(first, second, parent node, left int) []link {
-	t.gatherBranch(first)
+func (t *Tx) gatherJoined(first, second *frame, parent node, left int) []link {
+	t.gatherBranch(first.node, first.page)
 	at := len(t.links)
-	t.gatherBranch(second)
+	t.gatherBranch(second.node, second.page)
 	_, _, long := parent.separator(left)
 	t.links[at].sep = item{
 		key:  parent.appendSep(nil, left),

@@ -54,7 +54,7 @@ func (t *Tx) foreignKid(kid *Bucket, n node, p *Page) error {
 // breaks F2.
 func (t *Tx) inMemory(path []frame) error {
 	for i := range path {
-		if f := &path[i]; f.page == nil && !t.spilledPage(f.ref) {
+		if f := &path[i]; f.page == nil {
 			return Corrupt(f.ref.ID, "refers to page %d, which was not written yet",
 				path[i+1].ref.ID)
 		}

@@ -50,7 +50,7 @@ func (b *Bucket) storeOnce(it *item, found bool) (again bool, err error) {
 	if found {
 		return b.replace(it)
 	}
-	if err := b.ownPath(); err != nil {
+	if err := b.ownLeaf(); err != nil {
 		return false, err
 	}
 	f := &t.path[len(t.path)-1]
@@ -191,6 +191,9 @@ func (n node) full(it *item) bool {
 // which stays as it is: full (W1).
 func (b *Bucket) splitEdge(it *item) error {
 	t := b.tx
+	if err := b.ownPath(); err != nil {
+		return err
+	}
 	level := len(t.path) - 1
 	n := t.path[level].node
 	c := n.count()
@@ -268,14 +271,14 @@ func (b *Bucket) link(level int, sep *item, right *Page, left, rest uint64, edge
 	if f.node.insertSep(f.idx, sep, right.Ref(), rest) {
 		return nil
 	}
-	links := t.gatherBranch(f.node)
+	links := t.gatherBranch(f.node, f.page)
 	t.links = append(t.links, link{})
 	links = t.links[len(t.links)-len(links)-1:]
 	i := f.idx + 1
 	copy(links[i+1:], links[i:])
 	links[i] = link{sep: *sep, child: right.Ref(), below: rest}
 	if branchSize(links) <= len(f.node) {
-		t.rebuild(f, func(n node) { n.buildBranch(links) })
+		t.rebuildBranch(f, links)
 		return nil
 	}
 	return b.splitBranchPage(level-1, links, edge && i == len(links)-1)
@@ -300,7 +303,7 @@ func (b *Bucket) splitBranchPage(level int, links []link, edge bool) error {
 	node(right.Body()).buildBranch(links[cut:])
 	sep := links[cut].sep
 	sep.long = bytes.Clone(sep.long) // the buffer it lies in is used again
-	t.rebuild(f, func(n node) { n.buildBranch(links[:cut]) })
+	t.rebuildBranch(f, links[:cut])
 	t.stats.IncSplit(1)
 	return b.link(level, &sep, right, below(links[:cut]), below(links[cut:]), edge)
 }

@@ -196,7 +196,7 @@ func FuzzNode(f *testing.F) {
 		tx := newMemStore(t, 12).begin()
 		if n.branch() {
 			_, _ = s.findBranch(n, key)
-			tx.gatherBranch(n)
+			tx.gatherBranch(n, nil)
 			_ = n.total()
 			for n.count() > 0 {
 				n.removeSep(n.count()-1, n.count())

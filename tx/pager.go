@@ -97,10 +97,11 @@ type Page struct {
 	ID    PageID
 	Stamp uint32 // of the transaction that it was born in
 	Kind  Kind
-	Owner TxID   // the transaction that made Buf what it is, and may change it
-	Epoch uint64 // of the checkpoint that will write the page; see Snapshot.Epoch
-	lent  bool   // slices into Buf were handed out: its bytes stay (I6)
-	tidy  bool   // a leaf whose cells lie in key order
+	Owner TxID        // the transaction that made Buf what it is, and may change it
+	Epoch uint64      // of the checkpoint that will write the page; see Snapshot.Epoch
+	lent  bool        // slices into Buf were handed out: its bytes stay (I6)
+	tidy  bool        // a leaf whose cells lie in key order
+	stale atomic.Bool // a branch whose record counts are not all right (C1)
 }
 
 // Ref returns the reference that leads to the page.

@@ -208,7 +208,7 @@ func (p *memPager) Spill(sn *Snapshot, pages []*Page) error {
 		if page.Stamp != p.id.Stamp() || p.own[page.ID] != count {
 			s.t.Errorf("page %v of %d pages is spilled", page.Ref(), count)
 		}
-		s.frame(data, page)
+		s.frame(data, page, sn.Overlay)
 		if page.Kind == KindNode {
 			sn.MarkNode(page.Ref())
 		} else {
@@ -220,7 +220,8 @@ func (p *memPager) Spill(sn *Snapshot, pages []*Page) error {
 }
 
 // frame writes a page into an image.
-func (s *memStore) frame(data []byte, page *Page) {
+func (s *memStore) frame(data []byte, page *Page, overlay Overlay) {
+	page = page.Counted(&overlay)
 	binary.LittleEndian.PutUint32(page.Buf, uint32(page.ID))
 	setU32(page.Buf[4:], page.Stamp)
 	setU32(page.Buf[8:], uint32(len(page.Buf)>>s.state.Shift))
@@ -262,7 +263,7 @@ func (p *memPager) Commit(sn *Snapshot, changed bool, ops []byte) error {
 		copy(data, sn.Data)
 		for id := range s.used {
 			if page := sn.Overlay.Get(id); page != nil {
-				s.frame(data, page)
+				s.frame(data, page, sn.Overlay)
 			}
 		}
 		state.Data, state.Overlay = data, Overlay{}

@@ -122,7 +122,7 @@ func (b *Bucket) pruneBranch(f *frame, lo, hi []byte, depth int) (Ref, uint64, e
 		return f.ref, 0, err
 	}
 	t.resetGather()
-	links := append([]link(nil), t.gatherBranch(n)...)
+	links := append([]link(nil), t.gatherBranch(n, f.page)...)
 	for k := range links { // the scratch is used again further down
 		links[k].sep.key = bytes.Clone(links[k].sep.key)
 		links[k].sep.long = bytes.Clone(links[k].sep.long)
@@ -165,7 +165,7 @@ func (b *Bucket) pruneBranch(f *frame, lo, hi []byte, depth int) (Ref, uint64, e
 	if err := t.ownFrame(f); err != nil {
 		return f.ref, 0, err
 	}
-	t.rebuild(f, func(n node) { n.buildBranch(kept) })
+	t.rebuildBranch(f, kept)
 	return f.ref, sum, nil
 }
 

@@ -1,6 +1,10 @@
 package tx
 
-import "time"
+import (
+	"time"
+
+	"github.com/mapleafdb/mapleaf/internal/invariant"
+)
 
 // A write transaction whose pages take more memory than they may writes them early, to
 // where they will live anyway, and goes on as if they had always been in the file.
@@ -49,6 +53,9 @@ func (t *Tx) makeRoom() error {
 	var pages []*Page
 	t.own.Overlay.All(func(p *Page) bool {
 		if p.Owner == t.own.TxID && p.Stamp == t.stamp && !p.lent { // X1
+			if invariant.Enabled && p.stale.Load() {
+				panic("tx: a stale branch is spilled") // C4
+			}
 			pages = append(pages, p)
 		}
 		return true

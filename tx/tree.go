@@ -7,7 +7,7 @@ package tx
 //	   epoch under its id (S5), any other to a new id, of which its parent is told.
 //	T2 A path is owned from the root down, so that a parent is owned before
 //	   its child's new place is written into it. Only a leaf that keeps its id
-//	   and its number of records can be owned alone.
+//	   can be owned alone.
 
 // A frame is one step of a descent: a node, where it came from, and which
 // child or record of it was taken.
@@ -218,12 +218,13 @@ func (b *Bucket) ownPath() error {
 	return nil
 }
 
-// ownLeaf does so for what a change needs that leaves the number of records as
-// it is: if the leaf keeps its id, that is the leaf alone.
+// ownLeaf does so for what a change of one record needs: if the leaf keeps its id,
+// that is the leaf alone. Pages above it that were spilled are taken back for their
+// counts.
 func (b *Bucket) ownLeaf() error {
 	t := b.tx
 	f := &t.path[len(t.path)-1]
-	if !t.stays(f.page) {
+	if !t.stays(f.page) || t.spilled.pages != nil {
 		return b.ownPath()
 	}
 	if err := t.inMemory(t.path); err != nil {
@@ -252,6 +253,9 @@ func (t *Tx) ownFrame(f *frame) error {
 	}
 	copy(p.Body(), f.node)
 	p.tidy = f.node.tidy()
+	if f.page != nil && f.page.stale.Load() {
+		t.own.Overlay.recount(p.Body()) // C3
+	}
 	t.free(f.ref, 1)
 	f.node, f.page, f.ref = p.Body(), p, p.Ref()
 	return nil
@@ -261,19 +265,10 @@ func (t *Tx) ownFrame(f *frame) error {
 func (t *Tx) renew(f *frame) {
 	p := t.pager.Renew(f.ref, f.page)
 	p.tidy = f.page == nil || f.page.tidy
+	p.stale.Store(f.page != nil && f.page.stale.Load())
 	copy(p.Body(), f.node)
 	t.hold(p)
 	f.node, f.page = p.Body(), p
-}
-
-// adjust adds delta to the record counts on the way to the current leaf.
-func (b *Bucket) adjust(delta int) {
-	path := b.tx.path
-	for i := range path[:max(0, len(path)-1)] {
-		f := &path[i]
-		f.node.setBelow(f.idx, f.node.below(f.idx)+uint64(delta))
-	}
-	b.header.Count += uint64(delta)
 }
 
 // rebuild replaces the contents of the page at f by what build writes. Bytes
@@ -290,6 +285,12 @@ func (t *Tx) rebuild(f *frame, build func(node)) {
 		t.pager.Recycle(old)
 	}
 	f.page.lent, f.page.tidy = false, true
+}
+
+// rebuildBranch does so for a branch, from all its links.
+func (t *Tx) rebuildBranch(f *frame, links []link) {
+	t.rebuild(f, func(n node) { n.buildBranch(links) })
+	f.page.stale.Store(false)
 }
 
 // tidy puts the cells of all leaves that the transaction leaves behind into key
