@@ -25,6 +25,7 @@ type buffers struct {
 	size  int // of each, in bytes
 	free  [][]byte
 	slabs []*mmapfile.PrivateMemory
+	bytes int                      // of all slabs
 	heap  bool                     // some buffers are of the Go heap
 	held  map[tx.TxID][]heldBuffer // by the newest reader that can see them
 	live  []tx.TxID                // scratch
@@ -36,8 +37,12 @@ type heldBuffer struct {
 	owner, last tx.TxID // of the states that show it
 }
 
-// slabBytes is how much memory is allocated at a time.
-const slabBytes = 1 << 20
+// How much memory is allocated at a time: a little first, and more, for which the
+// system may use huge pages, by who has shown that he needs it.
+const (
+	slabBytes     = 1 << 20
+	slabBytesHuge = 4 << 20
+)
 
 // get returns a buffer; what it holds is not defined.
 func (b *buffers) get() []byte {
@@ -53,7 +58,11 @@ func (b *buffers) get() []byte {
 
 // grow allocates more buffers, from the Go heap if there is no other memory.
 func (b *buffers) grow() {
-	b.add(mmapfile.NewPrivateMemory(slabBytes))
+	size := slabBytes
+	if b.bytes >= slabBytesHuge {
+		size = slabBytesHuge
+	}
+	b.add(mmapfile.NewPrivateMemory(size))
 }
 
 func (b *buffers) add(m *mmapfile.PrivateMemory, err error) {
@@ -64,6 +73,7 @@ func (b *buffers) add(m *mmapfile.PrivateMemory, err error) {
 	}
 	b.slabs = append(b.slabs, m)
 	slab := m.Bytes()
+	b.bytes += len(slab)
 	for off := len(slab) - b.size; off >= 0; off -= b.size {
 		b.free = append(b.free, slab[off:off+b.size:off+b.size])
 	}
@@ -119,8 +129,7 @@ const trimBytes = 4 << 20
 // trim gives memory back if none of it is in use, which is known by the number of free
 // buffers, unless there are others among them.
 func (b *buffers) trim() error {
-	perSlab := slabBytes / b.size
-	if b.heap || len(b.slabs)*slabBytes <= trimBytes || len(b.free) != len(b.slabs)*perSlab {
+	if b.heap || b.bytes <= trimBytes || len(b.free) != b.bytes/b.size {
 		return nil
 	}
 	size := b.size

@@ -54,15 +54,16 @@ const (
 	recordBlock = 4096 // a record begins at a multiple of it
 )
 
-// The sizes of a log extent: the least bytes, how many records of the present size it
-// should hold, and by how much the next is larger each time that one was full; all of
-// it up to Options.LogSize and a part of the file.
+// The sizes of a log extent, up to Options.LogSize: a part of the file, since the later
+// a checkpoint comes the fewer pages it writes for each commit; or with NoSync, whose
+// checkpoints are bound by memory, room for a few records of the present size.
 const (
-	logSizeFirst       = 1 << 20
-	logRecords         = 8
-	logRecordsUnsynced = 2
-	logGrowth          = 16
+	logSizeMin         = 1 << 20
 	logPart            = 8
+	logRecordsUnsynced = 2
+
+	// logPays is how many bytes a log would have saved when one is begun.
+	logPays = 512 << 10
 )
 
 // A logExtent is one of the two, as metas name it.
@@ -236,8 +237,8 @@ func (s *store) full(e *epoch) bool {
 }
 
 // takeLogs takes extents for the log: both, when page mode has cost so much more than
-// a log would have that beginning one pays; or a larger one for later, when the one in
-// use fills up. Where there is no room for that, things stay as they are.
+// a log would have that beginning one pays; or a larger one for later, when the file has
+// grown. Where there is no room for that, things stay as they are.
 func (w *writer) takeLogs(r *room, ops int) {
 	s := w.s
 	size, count := s.wantLog(ops)
@@ -273,26 +274,20 @@ func (s *store) wantLog(ops int) (size int64, count int) {
 	if e.logs != nil || e.endLog || s.mu.starting || s.mu.noLog > 0 || s.opts.LogSize == 0 {
 		return 0, 0
 	}
-	limit := min(int64(s.opts.LogSize), max(logSizeFirst, s.fileSize/logPart)) &^ (pageSizeMax - 1)
-	records := int64(logRecords)
-	if s.db.NoSync { // its epochs are short
-		records = logRecordsUnsynced
+	size = max(logSizeMin, s.fileSize/logPart)
+	if s.db.NoSync {
+		size = min(size, max(logSizeMin, logRecordsUnsynced*recordRoom(ops)))
 	}
-	size = min(max(logSizeFirst, records*recordRoom(ops)), limit)
-	if !s.logging() {
-		if s.mu.saving < 2*size && !s.opts.logAtOnce && !s.opts.Lazy {
-			return 0, 0
-		}
+	size = min(size, int64(s.opts.LogSize)) &^ (pageSizeMax - 1)
+	switch now := s.logSize(e); {
+	case s.logging() && size >= 2*now:
+		return size, 1
+	case s.logging():
+		return 0, 0
+	case s.mu.saving >= logPays || s.opts.logAtOnce || s.opts.Lazy:
 		return size, 2
 	}
-	now := s.logSize(e)
-	if e.logUsed > now/2 && !s.db.NoSync {
-		size = max(size, min(now*logGrowth, limit))
-	}
-	if size < 2*now {
-		return 0, 0
-	}
-	return size, 1
+	return 0, 0
 }
 
 // appendRecord writes the record of the batch, and makes it durable if the batch asks

@@ -3,7 +3,8 @@ package mmapfile
 // PrivateMemory is zeroed memory of this process alone, outside of the Go heap: the
 // garbage collector neither counts nor scans it, and it must not hold Go pointers.
 // It is what VirtualAlloc gives on Windows and mmap(MAP_ANON|MAP_PRIVATE) on Unix;
-// where there is neither, it comes from the Go heap after all.
+// where there is neither, it comes from the Go heap after all. From 2 MiB on, Linux is
+// asked for huge pages: a fault for each 4 KiB costs more than filling them.
 type PrivateMemory struct{ b []byte }
 
 // NewPrivateMemory returns size bytes, which must be positive. The system may hand out

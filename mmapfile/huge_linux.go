@@ -1,0 +1,6 @@
+package mmapfile
+
+import "golang.org/x/sys/unix"
+
+// adviseHuge asks for huge pages. Where there are none, small ones do as well.
+func adviseHuge(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }

@@ -1,0 +1,5 @@
+//go:build unix && !aix && !solaris && !illumos && !linux
+
+package mmapfile
+
+func adviseHuge([]byte) {}
