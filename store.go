@@ -74,6 +74,7 @@ type store struct {
 	writer   chan struct{} // full while a write transaction runs
 	closing  chan struct{} // closed when Close was called
 	running  *writer
+	lists    writerLists // of the writer before, for the next
 	buffers  buffers
 	replaced []replacedPages // whose buffers may still be seen
 	prunes   uint64

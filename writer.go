@@ -50,8 +50,17 @@ type writer struct {
 	pins  []*mapping   // what slices of the transaction may lead into
 	snap  *tx.Snapshot // the transaction's own state
 
+	writerLists
+	current int   // the run that single pages come from, -1 = none
+	long    int64 // bytes of long values that it has allocated
+	spilled bool  // some of its pages are in the file already
+	left    bool  // the slot is given up
+	ended   bool
+}
+
+// The writerLists of a transaction are used again by the next one.
+type writerLists struct {
 	runs      []run
-	current   int // the run that single pages come from, -1 = none
 	spare     []tx.PageID
 	spareRuns []extent
 	freed     []freedExtent
@@ -59,10 +68,25 @@ type writer struct {
 	dead      []*tx.Page // those of them that are free again
 	dropped   [][]byte   // buffers that they have no more
 	replaced  []*tx.Page // pages of others in memory that are not in its state
-	long      int64      // bytes of long values that it has allocated
-	spilled   bool       // some of its pages are in the file already
-	left      bool       // the slot is given up
-	ended     bool
+}
+
+// emptied returns the lists as the next transaction takes them.
+func (l *writerLists) emptied() writerLists {
+	return writerLists{
+		emptied(l.runs), emptied(l.spare), emptied(l.spareRuns), emptied(l.freed),
+		emptied(l.pages), emptied(l.dead), emptied(l.dropped), emptied(l.replaced),
+	}
+}
+
+// listMax is how many entries a list may have room for that is kept.
+const listMax = 1 << 10
+
+func emptied[E any](list []E) []E {
+	if cap(list) > listMax {
+		return nil
+	}
+	clear(list[:cap(list)])
+	return list[:0]
 }
 
 // beginWrite waits for the writer lock and begins a write transaction.
@@ -118,6 +142,7 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	snap, under := s.baseState()
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	w := &writer{s: s, base: snap.TxID, under: under, pins: []*mapping{m}, current: -1}
+	w.writerLists, s.lists = s.lists, writerLists{}
 	w.txid = max(snap.TxID, s.seen).Next()
 	snap.Epoch = s.epochOf(w.txid)
 	s.slots.writer.txid.Store(uint64(w.base))
@@ -276,7 +301,7 @@ func (w *writer) Rollback() {
 	for _, r := range w.runs {
 		w.s.free.give(r.extent)
 	}
-	w.dead = w.pages
+	w.dead, w.pages = w.pages, w.dead
 	w.unpin()
 	w.end()
 }
@@ -308,7 +333,7 @@ func (w *writer) end() {
 	for _, buf := range w.dropped {
 		w.s.buffers.put(buf)
 	}
-	w.pages, w.dead, w.dropped = nil, nil, nil
+	w.s.lists, w.writerLists = w.emptied(), writerLists{}
 	w.s.free.settle()
 	<-w.s.writer
 }

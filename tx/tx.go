@@ -64,22 +64,19 @@ type writing struct {
 	own      Snapshot // what the transaction has built; snap points to it
 	base     TxID     // what Snapshot.Written said when it began
 	onCommit []func()
-	born     []*Page // node pages, also those that are free again
-	fresh    int     // how many of them have new ids
-	path     []frame
+	fresh    int // how many pages of born have new ids
 
 	// The bucket at whose end path leads since a record was appended there,
 	// and its version then.
 	appending     *Bucket
 	appendVersion uint64
 
-	keys   []byte // scratch of gatherLeaf and gatherBranch
-	items  []item
-	links  []link
-	copies arena // values copied out of fixed leaves
-	ops    opList
-
+	copies  arena // values copied out of fixed leaves
+	ops     opList
 	spilled spilled
+
+	scratch
+	home *scratch // where that came from
 }
 
 // NewReader returns a read-only transaction on s, which calls end when it ends.
@@ -96,6 +93,8 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
 	t.root.edit = new(bucketEdit)
+	t.home = scratches.Get().(*scratch)
+	t.scratch = *t.home
 	t.ops.buf, t.ops.limit = p.Log()
 	t.spilled.limit = p.SpillLimit()
 	return t
@@ -270,8 +269,8 @@ func (t *Tx) end() {
 	t.closed.Store(true)
 	t.snap = &noSnapshot
 	if t.writing != nil {
-		stats := &t.stats
-		t.writing = &writing{stats: stats.copy()}
+		t.scratch.giveTo(t.home)
+		*t.writing = writing{stats: t.stats.copy()}
 	}
 	t.root.header = BucketHeader{}
 	t.root.edit = nil
