@@ -162,8 +162,10 @@ type Options struct {
 	// their places in the file yet, in bytes: when they reach it, they are, beside
 	// further commits, which may take as much again meanwhile. More of them means
 	// fewer writes where the same pages change often. With NoSync, where a write
-	// costs no more than a copy, it is a sixteenth. Zero means
-	// DefaultCheckpointBytes.
+	// costs no more than a copy, it is a sixteenth. It also bounds the pages of a
+	// running write transaction: one that changes more writes pages before it ends,
+	// except those of which Get or a cursor has returned bytes to the caller. Zero
+	// means DefaultCheckpointBytes.
 	CheckpointBytes int
 
 	// LogSize is the largest size of each of the two parts of the redo log, in

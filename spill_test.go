@@ -3,9 +3,11 @@ package mapleaf
 import (
 	"bytes"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -88,12 +90,15 @@ func TestSpillCrashStates(t *testing.T) {
 	}
 }
 
+var spillFlag = flag.Int("spill", 200_000, "puts of the transaction in TestSpillMemory")
+
 // Memory stays bounded however large a transaction is.
 func TestSpillMemory(t *testing.T) {
-	limit, puts := 4<<20, 200_000
+	limit, puts := 4<<20, *spillFlag
 	if testing.Short() {
 		limit, puts = 1<<20, 30_000
 	}
+	heapMax := uint64(0)
 	db := mustOpen(t, tempPath(t), &Options{CheckpointBytes: limit, wrapFile: wrapLazy})
 	r := rand.New(rand.NewPCG(*seedFlag, 97))
 	err := db.Update(func(tx *Tx) error {
@@ -106,11 +111,20 @@ func TestSpillMemory(t *testing.T) {
 			if err := b.Put(k, make([]byte, 100)); err != nil {
 				return fmt.Errorf("put %d: %w", i, err)
 			}
+			if i%(puts/20) == 0 {
+				heapMax = max(heapMax, heapInUse())
+			}
 		}
+		heapMax = max(heapMax, heapInUse())
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Logf("%d puts, at most %d MiB of heap besides %d MiB of buffers", puts, heapMax>>20,
+		db.store.buffers.bytes>>20)
+	if limit := uint64(8<<20 + 4*puts); heapMax > limit {
+		t.Errorf("%d bytes of heap, want at most %d", heapMax, limit)
 	}
 	if n := db.store.buffers.bytes; n > 2*limit+slabBytesHuge {
 		t.Errorf("buffers take %d bytes, the limit is %d", n, limit)
@@ -125,6 +139,14 @@ func TestSpillMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// heapInUse returns the bytes of the heap that are in use, garbage left out.
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // One that is rolled back leaves a gap in the txids, since its own stands in pages of

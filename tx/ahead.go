@@ -24,9 +24,22 @@ const usualFill = 72
 // cells that are worth fetching ahead.
 const leafRecords = 64
 
-// expected returns the page id as it stands in the mapping, or nil.
-func (s *Snapshot) expected(id PageID) []byte {
-	if !canPrefetch || uint64(id) >= uint64(len(s.Nodes)) {
+// expected returns the page id as it is in memory or stands in the mapping, or nil.
+func (s *Snapshot) expected(id PageID) (page []byte, resident bool) {
+	if !canPrefetch {
+		return nil, false
+	}
+	if len(s.Overlay.root) != 0 {
+		if p := s.Overlay.Get(id); p != nil {
+			return p.Buf, true
+		}
+	}
+	return s.inMapping(id), false
+}
+
+// inMapping returns the page id as it stands in the mapping, or nil.
+func (s *Snapshot) inMapping(id PageID) []byte {
+	if uint64(id) >= uint64(len(s.Nodes)) {
 		return nil
 	}
 	off := int(id) << s.Shift
@@ -36,10 +49,24 @@ func (s *Snapshot) expected(id PageID) []byte {
 	return nil
 }
 
-// searchAhead asks for what a search for key will touch in child i of branch n.
-func (s *Snapshot) searchAhead(n node, i int, key []byte) {
-	page := s.expected(n.child(i).ID)
-	if page == nil {
+// childFor loads child i of branch n, and asks for what a search for key will touch
+// in it.
+func (s *Snapshot) childFor(n node, i int, key []byte) (node, *Page, error) {
+	ref := n.child(i)
+	if len(s.Overlay.root) != 0 {
+		if p := s.Overlay.Get(ref.ID); p != nil {
+			n.searchAhead(p.Buf, i, key)
+			return p.node(ref)
+		}
+	}
+	n.searchAhead(s.inMapping(ref.ID), i, key)
+	return s.mapped(ref)
+}
+
+// searchAhead asks for what a search for key will touch in page, which child i of
+// branch n is expected to be.
+func (n node) searchAhead(page []byte, i int, key []byte) {
+	if !canPrefetch || page == nil {
 		return
 	}
 	if n.below(i) > leafRecords {
@@ -75,8 +102,7 @@ func (n node) guessCell(i int, key []byte, size int) (at int, ok bool) {
 	return max(0, min(at, size-cellsAhead)), true
 }
 
-// copyAhead asks for all of a node in the mapping that is about to be changed, and to
-// be copied for that.
+// copyAhead asks for all of a node that is about to be changed, and copied for that.
 func (n node) copyAhead() {
 	if canPrefetch {
 		prefetch(&n[0], min(walkAhead, len(n)))
@@ -92,12 +118,9 @@ func (c *Cursor) scanAhead(step int) {
 		return
 	}
 	s, snap := c.at(c.depth-2), c.bucket.tx.snap
-	if s.page != nil {
-		return
-	}
 	n := s.bytes(snap)
 	if i := s.idx + 2*step; i >= 0 && i < s.n {
-		if page := snap.expected(n.child(i).ID); page != nil {
+		if page, _ := snap.expected(n.child(i).ID); page != nil {
 			prefetch(&page[0], min(headAhead, len(page)))
 		}
 	}
@@ -108,12 +131,12 @@ func (c *Cursor) scanAhead(step int) {
 
 // leafAhead asks for the records of the leaf that ref names.
 func (s *Snapshot) leafAhead(ref Ref) {
-	page := s.expected(ref.ID)
+	page, resident := s.expected(ref.ID)
 	if page == nil {
 		return
 	}
 	from := 0
-	if s.Nodes[ref.ID].Load() == ref.Stamp {
+	if resident || s.Nodes[ref.ID].Load() == ref.Stamp {
 		from = min(HeaderSize+node(page[HeaderSize:]).low(), len(page)-1)
 	}
 	prefetch(&page[from], min(walkAhead, len(page)-from))

@@ -83,7 +83,7 @@ func TestAheadOfNothing(t *testing.T) {
 				for _, below := range []uint64{0, 1, math.MaxUint64} {
 					n.setBelow(i, below)
 					for _, key := range [][]byte{nil, {0}, keys[i], {255, 255, 255, 255, 255}} {
-						tx.snap.searchAhead(n, i, key)
+						n.searchAhead(tx.snap.inMapping(id), i, key)
 					}
 				}
 				tx.snap.leafAhead(ref)

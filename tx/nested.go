@@ -106,6 +106,9 @@ func (b *Bucket) CreateBucket(name []byte) (kid *Bucket, err error) {
 	if !t.managed {
 		defer t.guardErr(armFaults(), &err)
 	}
+	if err := t.makeRoom(); err != nil {
+		return nil, err
+	}
 	if err := b.vacant(name); err != nil {
 		return nil, err
 	}

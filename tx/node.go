@@ -237,13 +237,23 @@ func (s *Snapshot) compareLong(rest []byte, r longRef, p int, suffix []byte) (in
 func (s *Snapshot) load(ref Ref) (node, *Page, error) {
 	if len(s.Overlay.root) != 0 {
 		if p := s.Overlay.Get(ref.ID); p != nil {
-			if p.Stamp != ref.Stamp || p.Kind != KindNode {
-				return nil, nil, Corrupt(ref.ID, "page in memory has stamp %d, want %d",
-					p.Stamp, ref.Stamp)
-			}
-			return p.Body(), p, nil
+			return p.node(ref)
 		}
 	}
+	return s.mapped(ref)
+}
+
+// node returns the node that the page in memory is, if it is the one that ref names.
+func (p *Page) node(ref Ref) (node, *Page, error) {
+	if p.Stamp != ref.Stamp || p.Kind != KindNode {
+		return nil, nil, Corrupt(ref.ID, "page in memory has stamp %d, want %d",
+			p.Stamp, ref.Stamp)
+	}
+	return p.Body(), p, nil
+}
+
+// mapped is load for a page that is not in the overlay.
+func (s *Snapshot) mapped(ref Ref) (node, *Page, error) {
 	if uint64(ref.ID) < uint64(len(s.Nodes)) && ref.Stamp != 0 &&
 		s.Nodes[ref.ID].Load() == ref.Stamp {
 		off := int(ref.ID) << s.Shift

@@ -73,9 +73,13 @@ func (c *Cursor) pop() {
 
 // pushChild goes down to the current child of the last step.
 func (c *Cursor) pushChild() bool {
+	snap, s := c.bucket.tx.snap, c.top()
+	return c.enter(snap.load(s.bytes(snap).child(s.idx)))
+}
+
+// enter adds a child that was loaded to the path.
+func (c *Cursor) enter(n node, p *Page, err error) bool {
 	t := c.bucket.tx
-	s := c.top()
-	n, p, err := t.snap.load(s.bytes(t.snap).child(s.idx))
 	if err != nil {
 		t.fail(err)
 		return false
@@ -123,8 +127,7 @@ func (c *Cursor) seek(key []byte) bool {
 			t.fail(err)
 			return false
 		}
-		t.snap.searchAhead(n, s.idx, key)
-		if !c.pushChild() {
+		if !c.enter(t.snap.childFor(n, s.idx, key)) {
 			return false
 		}
 	}

@@ -40,8 +40,7 @@ func (b *Bucket) find(key []byte) (n node, p *Page, i int, found bool, err error
 			return nil, nil, 0, false, b.tooDeep()
 		}
 		if i, err = s.findBranch(n, key); err == nil {
-			s.searchAhead(n, i, key)
-			n, p, err = s.load(n.child(i))
+			n, p, err = s.childFor(n, i, key)
 		}
 	}
 	return nil, nil, 0, false, err
@@ -76,7 +75,7 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if p == nil {
+		if p == nil || !n.branch() && !t.owns(p) {
 			n.copyAhead()
 		}
 		f := frame{node: n, page: p, ref: ref}
