@@ -26,6 +26,7 @@ type buffers struct {
 	free  [][]byte
 	slabs []*mmapfile.PrivateMemory
 	bytes int                      // of all slabs
+	ahead chan slab                // the next one is on its way, nil = none is
 	heap  bool                     // some buffers are of the Go heap
 	held  map[tx.TxID][]heldBuffer // by the newest reader that can see them
 	live  []tx.TxID                // scratch
@@ -44,6 +45,29 @@ const (
 	slabBytesHuge = 4 << 20
 )
 
+// A slab is memory for many buffers, or why there is none.
+type slab struct {
+	memory *mmapfile.PrivateMemory
+	err    error
+}
+
+// prepared allocates a slab, and touches it all: the system hands out memory page by
+// page, which takes as long as filling it. So that is done beside the transaction.
+func prepared(size int) chan slab {
+	c := make(chan slab, 1)
+	go func() {
+		m, err := mmapfile.NewPrivateMemory(size)
+		if err == nil {
+			b := m.Bytes()
+			for i := 0; i < len(b); i += pageSizeMin {
+				b[i] = 0
+			}
+		}
+		c <- slab{m, err}
+	}()
+	return c
+}
+
 // get returns a buffer; what it holds is not defined.
 func (b *buffers) get() []byte {
 	if len(b.free) == 0 {
@@ -56,15 +80,21 @@ func (b *buffers) get() []byte {
 	return buf
 }
 
-// grow allocates more buffers, from the Go heap if there is no other memory.
+// grow allocates more buffers.
 func (b *buffers) grow() {
-	size := slabBytes
-	if b.bytes >= slabBytesHuge {
-		size = slabBytesHuge
+	if b.ahead != nil {
+		s := <-b.ahead
+		b.ahead = nil
+		b.add(s.memory, s.err)
+	} else {
+		b.add(mmapfile.NewPrivateMemory(slabBytes))
 	}
-	b.add(mmapfile.NewPrivateMemory(size))
+	if b.bytes >= slabBytesHuge {
+		b.ahead = prepared(slabBytesHuge)
+	}
 }
 
+// add takes the buffers of a slab, or one of the Go heap if there is no other memory.
 func (b *buffers) add(m *mmapfile.PrivateMemory, err error) {
 	if err != nil {
 		b.heap = true
@@ -129,7 +159,7 @@ const trimBytes = 4 << 20
 // trim gives memory back if none of it is in use, which is known by the number of free
 // buffers, unless there are others among them.
 func (b *buffers) trim() error {
-	if b.heap || b.bytes <= trimBytes || len(b.free) != b.bytes/b.size {
+	if b.heap || b.ahead == nil && b.bytes <= trimBytes || len(b.free) != b.bytes/b.size {
 		return nil
 	}
 	size := b.size
@@ -140,6 +170,11 @@ func (b *buffers) trim() error {
 
 // close gives all memory back.
 func (b *buffers) close() (err error) {
+	if b.ahead != nil {
+		if s := <-b.ahead; s.err == nil {
+			err = s.memory.Free()
+		}
+	}
 	for _, m := range b.slabs {
 		if e := m.Free(); err == nil {
 			err = e

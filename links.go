@@ -125,13 +125,15 @@ func (s *store) settlePlan(e *epoch, p *linkPlan, forward int) error {
 	return nil
 }
 
-// writeLinks makes the pages of the plan's links and appends them to the chain.
+// writeLinks makes the pages of the plan's links and appends them to the chain. The last
+// ones may be empty: taking a page that the epoch has freed makes entries fewer.
 func (s *store) writeLinks(e *epoch, p *linkPlan) []*tx.Page {
 	c := &s.chain
 	pages := make([]*tx.Page, len(p.links))
 	for i, x := range p.links {
 		page := s.newPage(tx.KindChain, x, e.last())
-		entries := p.entries[i*c.capacity : min(len(p.entries), (i+1)*c.capacity)]
+		from, to := min(len(p.entries), i*c.capacity), min(len(p.entries), (i+1)*c.capacity)
+		entries := p.entries[from:to]
 		encodeChain(page.Body(), c.head(), entries)
 		c.add(page.Ref(), entries)
 		pages[i] = page

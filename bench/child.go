@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
@@ -214,11 +215,11 @@ func runChild(ctx context.Context, t task) (metrics, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("child: %w%s", err, tail(diag.String()))
+		return nil, fmt.Errorf("child: %w%s", err, ends(diag.String()))
 	}
 	var a answer
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
-		return nil, fmt.Errorf("decode answer of child: %w%s", err, tail(diag.String()))
+		return nil, fmt.Errorf("decode answer of child: %w%s", err, ends(diag.String()))
 	}
 	if a.Error != "" {
 		return nil, errors.New(a.Error)
@@ -226,15 +227,16 @@ func runChild(ctx context.Context, t task) (metrics, error) {
 	return a.Metrics, nil
 }
 
-// tail returns the last lines of what a child said, for an error message.
-func tail(text string) string {
+// ends returns the first and the last lines of what a child said, for an error message:
+// a panic says why in its first ones.
+func ends(text string) string {
 	const linesMax = 12
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) == 1 && lines[0] == "" {
 		return ""
 	}
-	if len(lines) > linesMax {
-		lines = lines[len(lines)-linesMax:]
+	if n := len(lines); n > 2*linesMax {
+		lines = slices.Concat(lines[:linesMax], []string{"..."}, lines[n-linesMax:])
 	}
 	return "\n\t" + strings.Join(lines, "\n\t")
 }

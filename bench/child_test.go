@@ -97,15 +97,16 @@ func TestChildRefusesGarbage(t *testing.T) {
 	}
 }
 
-func TestTail(t *testing.T) {
-	if got := tail(" \n"); got != "" {
-		t.Errorf("tail of nothing is %q", got)
+func TestEnds(t *testing.T) {
+	if got := ends(" \n"); got != "" {
+		t.Errorf("ends of nothing is %q", got)
 	}
-	if got := tail("a\nb\n"); got != "\n\ta\n\tb" {
-		t.Errorf("tail of two lines is %q", got)
+	if got := ends("a\nb\n"); got != "\n\ta\n\tb" {
+		t.Errorf("ends of two lines is %q", got)
 	}
-	long := strings.Repeat("x\n", 100) + "last"
-	if got := tail(long); strings.Count(got, "\n") != 12 || !strings.HasSuffix(got, "last") {
-		t.Errorf("tail of many lines is %q", got)
+	long := "first\n" + strings.Repeat("x\n", 100) + "last"
+	if got := ends(long); strings.Count(got, "\n") != 25 ||
+		!strings.HasPrefix(got, "\n\tfirst") || !strings.HasSuffix(got, "last") {
+		t.Errorf("ends of many lines is %q", got)
 	}
 }
