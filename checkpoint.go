@@ -97,6 +97,7 @@ func (s *store) counted(e *epoch) []*tx.Page {
 // planLogs plans the links, with what becomes of the log.
 func (s *store) planLogs(w *write, pages int) (*linkPlan, error) {
 	e := w.epoch
+	s.log.clearing.settle() // one of the extents may go
 	s.mu.Lock()
 	now := s.log.extents
 	s.mu.Unlock()
@@ -259,33 +260,6 @@ func (s *store) writeMeta(f file, m *meta) error {
 	return nil
 }
 
-// clearLogs fills new log extents with zeros: else the first append to each of their
-// blocks would have to change what the file system knows of the file. A commit does
-// without: the first, small extents are not worth that it waits.
-func (s *store) clearLogs(f file, w *write, pace func(off, n int64) error) error {
-	s.mu.Lock()
-	now := s.log.extents
-	s.mu.Unlock()
-	zeros := make([]byte, portionBytes)
-	for i, x := range w.logs {
-		if x.count == 0 || x.extent == now[i].extent {
-			continue
-		}
-		off, end := int64(x.first)<<s.shift, int64(x.end())<<s.shift
-		for ; off < end; off += portionBytes {
-			piece := [][]byte{zeros[:min(portionBytes, end-off)]}
-			err := f.WriteVec(piece, off)
-			if err == nil && pace != nil {
-				err = pace(off, int64(len(piece[0])))
-			}
-			if err != nil {
-				return fmt.Errorf("mapleaf: clear log: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
 // writePages writes framed pages, in ascending order, adjacent ones in one call,
 // and returns how many calls that took. After each portion it calls pace, if given.
 func (s *store) writePages(f file, pages []*tx.Page, pace func(off, n int64) error) (
@@ -353,9 +327,6 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 	}
 	began := time.Now()
 	calls, err := s.writePages(f, w.pages, pace)
-	if err == nil {
-		err = s.clearLogs(f, w, pace)
-	}
 	if err != nil {
 		return s.fail(err)
 	}

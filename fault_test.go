@@ -43,6 +43,7 @@ func runWithFailure(t *testing.T, path string, rec *recorder, start model, o Opt
 		if _, err := m.update(db, r, 1); !errors.Is(err, ErrFailed) {
 			t.Errorf("update after a failed write: %v", err)
 		}
+		db.store.log.clearing.settle() // that write was under way
 		before := rec.len()
 		if err := db.Close(); err != nil {
 			t.Errorf("close after a failed write: %v", err)

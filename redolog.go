@@ -80,6 +80,8 @@ type redoLog struct {
 	epoch *epoch // whose part is being written
 	off   int64  // in the extent, of the next record
 	link  uint64
+
+	clearing logClearing
 }
 
 // newSalt returns a random salt, never zero.
@@ -315,6 +317,7 @@ func (s *store) appendRecord(b *batch) error {
 		return s.fail(fmt.Errorf("mapleaf: log record of %d bytes does not fit at %d of %d",
 			size, s.log.off, int64(x.count)<<s.shift))
 	}
+	s.clearAhead(b.epoch.log, x.extent, s.log.off+blocks(size), b.sync)
 	off := int64(x.first)<<s.shift + s.log.off
 	began := time.Now()
 	all := b.sync && s.unsynced.Load() // before it, too

@@ -287,6 +287,7 @@ func (s *store) close() error {
 	s.waitIdle()
 	s.peers.stop()
 	s.halt()
+	s.log.clearing.settle()
 	last, err := s.isLast()
 	s.writing.Lock() // a checkpoint may be under way
 	defer s.writing.Unlock()
