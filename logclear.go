@@ -23,16 +23,18 @@ type logClearing struct {
 	from    int64         // and where
 }
 
-// The bytes of a portion: as many as the log has used, within these bounds. The next one
-// begins when half as much is left.
+// The bytes of a portion: room for some records of the present size, within bounds. The
+// next one begins when half as much is left.
 const (
-	clearFirst = 128 << 10
-	clearMost  = 1 << 20
+	clearRecords = 16
+	clearMin     = 128 << 10
+	clearMax     = 4 << 20
 )
 
-// claim makes the log extent x, which has the index i, ready for an append that ends at
-// end. It returns a portion that is to be cleared next, if there is one.
-func (c *logClearing) claim(i int, x extent, end, size int64) (from, to int64) {
+// claim makes the log extent x, which has the index i and so many bytes, ready for an
+// append that ends at end. It returns a portion that is to be cleared next, or an empty
+// one.
+func (c *logClearing) claim(i int, x extent, bytes, end, record int64) (from, to int64) {
 	c.Lock()
 	defer c.Unlock()
 	for c.busy != nil && c.index == i && end > c.from { // Z1
@@ -42,11 +44,11 @@ func (c *logClearing) claim(i int, x extent, end, size int64) (from, to int64) {
 		c.extents[i], c.done[i] = x, 0
 	}
 	c.done[i] = max(c.done[i], end)
-	portion := min(max(end, clearFirst), clearMost)
+	portion := min(max(clearRecords*record, clearMin), clearMax)
 	if c.busy != nil || c.done[i]-end > portion/2 {
 		return 0, 0
 	}
-	return c.done[i], min(c.done[i]+portion, size)
+	return c.done[i], min(c.done[i]+portion, bytes)
 }
 
 // wait waits for the portion under way. The caller holds the mutex.
@@ -82,11 +84,11 @@ func (c *logClearing) end(to int64) {
 	c.busy = nil
 }
 
-// clearAhead is called by the committer before an append to log extent i that ends at
-// end. If clear is set, it sees to it that what follows is cleared in time.
-func (s *store) clearAhead(i int, x extent, end int64, clear bool) {
+// clearAhead is called by the committer before an append of so many bytes to log extent
+// i. If clear is set, it sees to it that what follows is cleared in time.
+func (s *store) clearAhead(i int, x extent, record int64, clear bool) {
 	c := &s.log.clearing
-	from, to := c.claim(i, x, end, int64(x.count)<<s.shift)
+	from, to := c.claim(i, x, int64(x.count)<<s.shift, s.log.off+record, record)
 	if !clear || from >= to || s.bulk == nil {
 		return
 	}

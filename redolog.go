@@ -317,7 +317,7 @@ func (s *store) appendRecord(b *batch) error {
 		return s.fail(fmt.Errorf("mapleaf: log record of %d bytes does not fit at %d of %d",
 			size, s.log.off, int64(x.count)<<s.shift))
 	}
-	s.clearAhead(b.epoch.log, x.extent, s.log.off+blocks(size), b.sync)
+	s.clearAhead(b.epoch.log, x.extent, blocks(size), b.sync)
 	off := int64(x.first)<<s.shift + s.log.off
 	began := time.Now()
 	all := b.sync && s.unsynced.Load() // before it, too

@@ -78,8 +78,8 @@ func (l *writerLists) emptied() writerLists {
 	}
 }
 
-// listMax is how many entries a list may have room for that is kept.
-const listMax = 1 << 10
+// listMax is how many entries a list may have room for that is kept: all are cleared.
+const listMax = 1 << 6
 
 func emptied[E any](list []E) []E {
 	if cap(list) > listMax {

@@ -14,9 +14,9 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// What is kept of a list at most.
+// What is kept of a list at most: all of it is cleared each time.
 const (
-	scratchEntries = 1 << 10
+	scratchEntries = 1 << 6
 	scratchBytes   = 64 << 10
 )
 
