@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +50,7 @@ const (
 	tortureMoney    = 1000 // on each account, at first
 	tortureRecords  = 300
 	tortureSilence  = 60 * time.Second // after which a process counts as stuck
+	tortureEnding   = 20 * time.Second // after which it says where, if it was to end
 )
 
 var (
@@ -224,6 +227,9 @@ func tortureChild(path string) error {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // it ends when the parent says so, or has gone
 		stop.Store(true)
+		time.Sleep(tortureEnding)
+		debug.SetTraceback("all") // the parent shows what comes of it
+		panic("process " + id + " does not end")
 	}()
 	var out sync.Mutex
 	var acked atomic.Uint64
@@ -276,12 +282,13 @@ func (w *tortureWorker) work(db *DB, stop *atomic.Bool, until time.Time) error {
 
 // A victim is a child of the torture test, which lives several times.
 type victim struct {
-	id    string
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	acked uint64
-	heard atomic.Int64 // when, in Unix milliseconds
-	ended chan error
+	id     string
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stderr *bytes.Buffer // to be read when it has ended
+	acked  uint64
+	heard  atomic.Int64 // when, in Unix milliseconds
+	ended  chan error
 }
 
 // start starts the child and listens to it.
@@ -299,6 +306,8 @@ func (v *victim) start(path string, seed uint64) error {
 	if err != nil {
 		return err
 	}
+	v.stderr = new(bytes.Buffer)
+	v.cmd.Stderr = v.stderr
 	v.heard.Store(time.Now().UnixMilli())
 	v.ended = make(chan error, 1)
 	if err := v.cmd.Start(); err != nil {
@@ -350,7 +359,7 @@ func TestTorture(t *testing.T) {
 		select {
 		case err := <-v.ended:
 			if err != nil {
-				t.Errorf("process %s: %v", v.id, err)
+				t.Errorf("process %s: %v: %s", v.id, err, v.stderr)
 			}
 		case <-time.After(tortureSilence):
 			v.kill()
@@ -384,7 +393,7 @@ func tortureKill(t *testing.T, r *rand.Rand, path string, victims []*victim) (ki
 		for _, v := range victims {
 			select {
 			case err := <-v.ended:
-				t.Errorf("process %s has ended: %v", v.id, err)
+				t.Errorf("process %s has ended: %v: %s", v.id, err, v.stderr)
 				v.ended <- err
 			default:
 			}
