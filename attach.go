@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -352,37 +354,41 @@ func (s *store) republish() {
 }
 
 // reflect puts into the lock file what readers with slots in own memory see, and
-// takes out what none of them sees any more.
+// takes out what none of them sees any more. Before it looks who is there, it asks
+// to be told of every end (R4): who ends meanwhile calls it again, and waits for it.
 func (p *peers) reflect() error {
 	p.mirror.Lock()
 	defer p.mirror.Unlock()
+	p.awaitMirrored(math.MaxUint64)
 	live := p.s.slots.live(nil)
-	kept := make(map[tx.TxID]*peerSlot, len(live))
+	if !p.shared.Load() {
+		live = nil
+	}
 	newest := tx.TxID(0)
-	var err error
-	if p.shared.Load() {
-		for _, txid := range live {
-			sl := p.mirror.slots[txid]
-			if sl == nil {
-				if sl, err = p.claimMirror(txid); err != nil {
-					return err
-				}
+	for _, txid := range live {
+		if p.mirror.slots[txid] == nil {
+			sl, err := p.claimMirror(txid)
+			if err != nil {
+				return err // the next end of a reader takes out what is there
 			}
-			kept[txid] = sl
-			newest = max(newest, txid)
+			p.mirror.slots[txid] = sl
+		}
+		newest = max(newest, txid)
+	}
+	for txid, sl := range p.mirror.slots {
+		if !slices.Contains(live, txid) {
+			delete(p.mirror.slots, txid)
+			sl.unmirror()
 		}
 	}
+	p.awaitMirrored(newest)
+	return nil
+}
+
+// awaitMirrored makes readers up to a txid tell when they end.
+func (p *peers) awaitMirrored(newest tx.TxID) {
 	p.mirror.newest.Store(uint64(newest))
 	p.s.slots.await(wakeMirror, uint64(newest))
-	for txid, sl := range p.mirror.slots {
-		if kept[txid] == nil {
-			sl.show(0)
-			sl.mirror.Store(false)
-			sl.here.Store(0)
-		}
-	}
-	p.mirror.slots = kept
-	return nil
 }
 
 // readerEnded is called when a reader has ended for which somebody waits.

@@ -97,6 +97,9 @@ func (p *peers) claimMirror(txid tx.TxID) (sl *peerSlot, err error) {
 		sl.since.Store(uint64(p.s.ages.since(txid).UnixMilli()))
 		return nil
 	})
+	if err != nil && sl != nil {
+		sl.unmirror()
+	}
 	return sl, err
 }
 

@@ -57,6 +57,13 @@ func (p *peerSlot) set(txid tx.TxID) {
 	p.txid.Store(uint64(txid))
 }
 
+// unmirror empties a slot that spoke for readers in own memory.
+func (p *peerSlot) unmirror() {
+	p.show(0)
+	p.mirror.Store(false)
+	p.here.Store(0)
+}
+
 // begin counts a reader that has begun.
 func (p *peerSlot) begin() {
 	n := p.count.Load() + 1
