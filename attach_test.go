@@ -1,6 +1,8 @@
 package mapleaf
 
 import (
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -56,5 +58,98 @@ func waitFor(t *testing.T, what string, happened func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain until %s", what)
 		}
+	}
+}
+
+// A slowFile tells when a call begins, and lets it wait, while it is armed.
+type slowFile struct {
+	file
+	armed         *atomic.Bool
+	entered, goOn chan struct{}
+}
+
+// wrapSlow returns what puts a slowFile in front of a file, and that.
+func wrapSlow() (*slowFile, func(file) file) {
+	s := &slowFile{
+		armed: new(atomic.Bool), entered: make(chan struct{}), goOn: make(chan struct{}),
+	}
+	return s, func(f file) file {
+		own := *s
+		own.file = f
+		return &own
+	}
+}
+
+func (f *slowFile) wait() {
+	if f.armed.CompareAndSwap(true, false) {
+		close(f.entered)
+		<-f.goOn
+	}
+}
+
+func (f *slowFile) ReadAt(p []byte, off int64) (int, error) {
+	f.wait()
+	return f.file.ReadAt(p, off)
+}
+
+func (f *slowFile) Sync() error {
+	f.wait()
+	return f.file.Sync()
+}
+
+// Close gives the turn back before it lets the goroutine do that: two who do so at the
+// same time would both sync, and one of them unlock for whoever came after the other.
+func TestCloseReleasesOnce(t *testing.T) {
+	path := tempPath(t)
+	slow, wrap := wrapSlow()
+	a := mustOpen(t, path, &Options{NoSync: true, wrapFile: wrap})
+	b := mustOpen(t, path, nil)
+	mustCount(t, a, 1)
+	slow.armed.Store(true)
+	closed := make(chan error, 1)
+	go func() { closed <- a.Close() }()
+	<-slow.entered
+	select {
+	case <-a.store.peers.noWriters:
+		t.Error("the goroutine may release while Close does")
+	default:
+	}
+	close(slow.goOn)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	mustCount(t, b, 2)
+}
+
+// A reader that reads what another process has published when Close comes does not
+// begin, nor does any other after it.
+func TestCloseWhileFollowing(t *testing.T) {
+	path := tempPath(t)
+	slow, wrap := wrapSlow()
+	a := mustOpen(t, path, &Options{wrapFile: wrap})
+	b := mustOpen(t, path, nil)
+	mustCount(t, b, 1)
+	slow.armed.Store(true)
+	began := make(chan error, 1)
+	go func() {
+		tx, err := a.Begin(false)
+		if err == nil {
+			rollback(tx)
+		}
+		began <- err
+	}()
+	<-slow.entered
+	closed := make(chan error, 1)
+	go func() { closed <- a.Close() }()
+	waitFor(t, "Close", func() bool { return a.store.published.Load() == nil })
+	close(slow.goOn)
+	if err := <-began; !errors.Is(err, ErrDatabaseNotOpen) {
+		t.Errorf("begin: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if a.store.published.Load() != nil {
+		t.Error("a closed database shows a state to readers")
 	}
 }

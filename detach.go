@@ -47,10 +47,10 @@ func (p *peers) stopWriting() {
 	if p == nil {
 		return
 	}
-	close(p.noWriters)
 	if p.shared.Load() {
 		p.release()
 	}
+	close(p.noWriters) // last: from now on the goroutine gives it back
 }
 
 // stop ends the goroutine.

@@ -59,6 +59,7 @@ type mappings struct {
 		newest    *mapping
 		published *mapping
 		old       []*mapping // all others
+		closed    bool       // nothing is published any more
 	}
 }
 
@@ -213,9 +214,14 @@ func (s *store) cover(size int64, base tx.TxID) error {
 }
 
 // publish makes snap what new readers see, on the newest mapping, and gives back
-// mappings that nobody needs any more.
+// mappings that nobody needs any more. Once Close was called it does nothing: who
+// follows another process may be on the way when Close comes.
 func (s *store) publish(snap *tx.Snapshot) {
 	s.maps.mu.Lock()
+	if s.maps.mu.closed {
+		s.maps.mu.Unlock()
+		return
+	}
 	m := s.maps.mu.newest
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	before := s.published.Swap(snap)
@@ -228,6 +234,14 @@ func (s *store) publish(snap *tx.Snapshot) {
 	if waiting {
 		s.unmapOld()
 	}
+}
+
+// unpublish lets no reader begin any more.
+func (s *store) unpublish() {
+	s.maps.mu.Lock()
+	defer s.maps.mu.Unlock()
+	s.maps.mu.closed = true
+	s.published.Store(nil)
 }
 
 // unmapOld closes the mappings that no transaction can see, and asks to be
@@ -261,8 +275,8 @@ func (s *store) unmapOld() {
 // readerEnded is called when a transaction has ended for which somebody waits:
 // an old mapping, or Close.
 func (s *store) readerEnded() {
+	s.peers.readerEnded() // first: it holds a mapping as the reader did
 	s.unmapOld()
-	s.peers.readerEnded()
 	select {
 	case s.idle <- struct{}{}:
 	default: // Close is told already

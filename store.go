@@ -283,7 +283,7 @@ func (s *store) close() error {
 	s.writer <- struct{}{}
 	s.drain() // else the last batch would publish itself after what follows
 	s.peers.stopWriting()
-	s.published.Store(nil)
+	s.unpublish()
 	s.waitIdle()
 	s.peers.stop()
 	s.halt()
