@@ -153,3 +153,27 @@ func TestCloseWhileFollowing(t *testing.T) {
 		t.Error("a closed database shows a state to readers")
 	}
 }
+
+// A checkpoint that ends long after the file was left to others publishes nothing:
+// they may have written since.
+func TestSettledAfterOthers(t *testing.T) {
+	path := tempPath(t)
+	a := mustOpen(t, path, &Options{logAtOnce: true})
+	for n := range uint64(5) {
+		mustCount(t, a, n+1)
+	}
+	b := mustOpen(t, path, nil)
+	mustCount(t, b, 6)
+	wantCounted(t, a, 6)
+	s := a.store
+	if len(s.mu.finished) == 0 {
+		t.Fatal("no checkpoint has left anything")
+	}
+	newest := s.published.Load().TxID
+	s.settled()
+	if id := s.published.Load().TxID; id < newest {
+		t.Errorf("state %d was published after state %d", id, newest)
+	}
+	mustCount(t, a, 7)
+	wantCounted(t, b, 7)
+}

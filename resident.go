@@ -104,7 +104,7 @@ func (s *store) reuse(replaced []replacedPages) {
 }
 
 // settled lets go of the pages of the checkpoint that has just ended, unless a writer is
-// at work, who will do that itself.
+// at work, who will do that itself, as will the next one where others write.
 func (s *store) settled() {
 	select {
 	case s.writer <- struct{}{}:
@@ -112,6 +112,9 @@ func (s *store) settled() {
 		return
 	}
 	defer func() { <-s.writer }()
+	if p := s.peers; p != nil && !p.held.Load() {
+		return // others may have written since: the state here is not the newest (U3)
+	}
 	s.mu.Lock()
 	idle := s.mu.newest == nil
 	s.mu.Unlock()
