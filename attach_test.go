@@ -177,3 +177,16 @@ func TestSettledAfterOthers(t *testing.T) {
 	mustCount(t, a, 7)
 	wantCounted(t, b, 7)
 }
+
+// A Sync that comes when the file is closed says so, and is no failed sync.
+func TestSyncAfterClose(t *testing.T) {
+	db := mustOpen(t, tempPath(t), nil)
+	mustCount(t, db, 1)
+	mustClose(t, db)
+	if err := db.store.sync(); !errors.Is(err, ErrDatabaseNotOpen) || errors.Is(err, ErrFailed) {
+		t.Errorf("sync: %v", err)
+	}
+	if err := db.store.failed(); err != nil {
+		t.Errorf("the closed database has failed: %v", err)
+	}
+}

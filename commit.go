@@ -1,10 +1,12 @@
 package mapleaf
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
@@ -231,7 +233,11 @@ func (s *store) syncFile(f file, one *sync.Mutex) error {
 		s.unsynced.Store(false)
 		s.loose.Store(false)
 	}
-	if err := f.Sync(); err != nil {
+	err := f.Sync()
+	if errors.Is(err, mmapfile.ErrClosed) { // Close was faster, and says what became of it
+		return ErrDatabaseNotOpen
+	}
+	if err != nil {
 		return s.fail(fmt.Errorf("mapleaf: sync: %w", err))
 	}
 	return nil
