@@ -29,12 +29,12 @@ import (
 //
 //	H1 Nobody is attached while a database is alone. So it may look at no foreign
 //	   slot, and nobody misses those that it keeps to itself.
-//	H2 Leaving that mode goes: new readers turn to the lock file; the published
-//	   snapshot is replaced by a copy, so that a reader which began before and has
-//	   not looked a second time begins anew; every txid that then stands in a slot
-//	   of its own memory is put into the lock file, too, until no reader here has it
-//	   any more; and only then the attach lock becomes a shared one. So a reader is
-//	   seen by others from the moment on in which others can be there.
+//	H2 Leaving that mode goes: new readers turn to the lock file; every txid that
+//	   then stands in a slot of its own memory is put into the lock file, too, until
+//	   no reader here has it any more; and only then the attach lock becomes a shared
+//	   one. A reader claims its slot, and then looks which mode it is: if that is not
+//	   the one of its slot, it begins anew, else whoever changes the mode finds it.
+//	   So a reader is seen by others from the moment on in which others can be there.
 //	H3 The writer lock is held from the beginning of being alone, and beyond it:
 //	   others begin no transaction, not even to read, before it was theirs.
 //	H4 There is no log in the file while it is shared: who leaves the mode of being
@@ -288,10 +288,7 @@ func (p *peers) leaveAlone(lf *lockFile) error {
 		return nil
 	}
 	s.drain()
-	p.mu.Lock()
 	p.share(true)
-	s.republish()
-	p.mu.Unlock()
 	s.watch.tell() // who waits must wait for others, too
 	err := p.writeAll(lf)
 	if err == nil {
@@ -345,14 +342,6 @@ func (p *peers) share(on bool) {
 	}
 }
 
-// republish replaces the published snapshot by a copy, unless Close was called.
-func (s *store) republish() {
-	if snap := s.published.Load(); snap != nil {
-		same := *snap
-		s.publish(&same)
-	}
-}
-
 // reflect puts into the lock file what readers with slots in own memory see, and
 // takes out what none of them sees any more. Before it looks who is there, it asks
 // to be told of every end (R4): who ends meanwhile calls it again, and waits for it.
@@ -376,7 +365,7 @@ func (p *peers) reflect() error {
 		newest = max(newest, txid)
 	}
 	for txid, sl := range p.mirror.slots {
-		if !slices.Contains(live, txid) {
+		if _, there := slices.BinarySearch(live, txid); !there {
 			delete(p.mirror.slots, txid)
 			sl.unmirror()
 		}

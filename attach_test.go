@@ -190,3 +190,33 @@ func TestSyncAfterClose(t *testing.T) {
 		t.Errorf("the closed database has failed: %v", err)
 	}
 }
+
+// A reader that has found its database alone, or not, and goes on when that is over,
+// takes a slot of the other kind: else others would not see it and use its pages
+// again (H2).
+func TestReaderBeginsWhileModeChanges(t *testing.T) {
+	path := tempPath(t)
+	a := mustOpen(t, path, nil)
+	mustCount(t, a, 1)
+	_, session, err := a.store.beginShared(a.store.peers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := session.(*slot); !ok {
+		t.Errorf("where the database is alone a reader has a %T", session)
+	}
+	session.End()
+	b := mustOpen(t, path, nil)
+	_, session, err = a.store.beginAlone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := session.(*peerSlot); !ok {
+		t.Errorf("where the file is shared a reader has a %T", session)
+	}
+	live, err := b.store.live()
+	if err != nil || len(live) != 1 {
+		t.Errorf("the other process sees readers of %v, %v", live, err)
+	}
+	session.End()
+}

@@ -156,16 +156,8 @@ func (p *peers) regain(lf *lockFile) bool {
 		return nil
 	})
 	p.share(false)
-	s.republishLocked(p)
 	_ = p.reflect() // which only takes out
 	return true
-}
-
-// republishLocked makes readers that are about to begin look again.
-func (s *store) republishLocked(p *peers) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.republish()
 }
 
 // stamp notes in the lock file since when readers are there, for others to see.

@@ -19,7 +19,8 @@ import (
 // it is newer than the state that was published here, read the metas and publish
 // that state here. Claim a slot of the lock file with the txid of the state, and
 // load the published txid and the published state again: if both are still the
-// same, every scan that begins after a newer state is published finds the slot.
+// same, every scan that begins after a newer state is published finds the slot. And
+// look again whether the file is shared: else nobody may look into this lock file.
 //
 // Invariants:
 //
@@ -75,6 +76,9 @@ func (s *store) beginShared(p *peers) (_ *tx.Snapshot, _ tx.Session, err error) 
 		}
 		sl.set(snap.TxID)
 		shown = true
+		if !p.shared.Load() {
+			return s.beginRead()
+		}
 		if lf.published.Load() == word && s.published.Load() == snap {
 			sl.begin()
 			s.slots.note(sl)

@@ -177,18 +177,24 @@ func (t *slotTable) counts() (begun uint64, open int) {
 	return begun, open
 }
 
-// beginRead claims a slot for the published snapshot. Whether that is one of the
-// lock file is looked at before the snapshot is loaded (H2).
+// beginRead claims a slot for the published snapshot: one in own memory, unless the
+// file is shared.
 func (s *store) beginRead() (*tx.Snapshot, tx.Session, error) {
-	if p := s.peers; p != nil && p.shared.Load() {
-		return s.beginShared(p)
+	if !s.alone() {
+		return s.beginShared(s.peers)
 	}
+	return s.beginAlone()
+}
+
+// beginAlone is beginRead for a store that found itself alone. Once the slot is
+// claimed it looks at that again (H2).
+func (s *store) beginAlone() (*tx.Snapshot, tx.Session, error) {
 	snap := s.published.Load()
 	if snap == nil {
 		return nil, nil, ErrDatabaseNotOpen
 	}
 	sl := s.slots.claim(snap.TxID)
-	if s.published.Load() != snap {
+	if s.published.Load() != snap || !s.alone() {
 		sl.End()
 		return s.beginRead()
 	}
