@@ -359,7 +359,7 @@ func (l *lockFile) live(buf []tx.TxID) (_ []tx.TxID, err error) {
 			return err
 		}
 		m := l.newest.Load()
-		for i := range l.blockCount() {
+		for i := range m.blocks { // whoever takes one that is added now looks at published yet
 			before := len(buf)
 			buf = m.txids(i, buf)
 			if len(buf) > before && !l.owns(i) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -187,4 +188,39 @@ func openForeign(lock string) (*lockFile, error) {
 		return nil, err
 	}
 	return openLockFile(lock, &o, 0o600, false)
+}
+
+// A scan that meets a file which grows looks at the blocks that it has mapped.
+func TestLockFileGrowsUnderScan(t *testing.T) {
+	var table slotTable
+	table.init(true, func() {})
+	for round := range 20 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint("growing", round))
+		first := testLockFile(t, path)
+		if err := first.reset([16]byte{1}, mmapfile.Identity{}); err != nil {
+			t.Fatal(err)
+		}
+		second := testLockFile(t, path)
+		grown := make(chan error, 1)
+		go func() {
+			var err error
+			for n := 0; n < 40 && err == nil; n++ {
+				err = second.addBlock(n, &table)
+			}
+			grown <- err
+		}()
+		for done := false; !done; {
+			if _, err := first.live(nil); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-grown:
+				if err != nil {
+					t.Fatal(err)
+				}
+				done = true
+			default:
+			}
+		}
+	}
 }

@@ -93,7 +93,7 @@ func (l *lockFile) processes(all *[]Process) error {
 			return err
 		}
 		m, writer := l.newest.Load(), int(l.writerPid.Load())
-		for i := range l.blockCount() {
+		for i := range m.blocks {
 			pid := int(m.view.Uint32(lockHeadSize + i*peerBlockSize).Load())
 			if pid == 0 {
 				continue
