@@ -39,7 +39,9 @@ import (
 //	   others begin no transaction, not even to read, before it was theirs.
 //	H4 There is no log in the file while it is shared: who leaves the mode of being
 //	   alone ends it first, and a reader that finds one stays unlisted, so that the
-//	   next one that writes is alone and ends it.
+//	   next one that writes is alone and ends it. Where the lock file says that
+//	   somebody is alone nobody joins, even if the attach lock could be had: then
+//	   that process has died, and who is next alone recovers what it left.
 //	H5 A state becomes the published one of this process, and the mapping for it the
 //	   newest, either by a commit of its own (or when it takes a turn), or under
 //	   peers.mu because a newer one was published elsewhere. The latter happens
@@ -114,7 +116,7 @@ func (s *store) takePart() error {
 	if ok, err := of.locks.Try(dataWriter, true); err != nil || !ok {
 		return errors.Join(fmt.Errorf("mapleaf: lock database: writer lock is held"), err)
 	}
-	return lf.touch(func() error { lf.alonePid.Store(uint32(os.Getpid())); return nil })
+	return nil
 }
 
 // stayUnlisted keeps writers out instead of telling them what is read.
@@ -132,7 +134,7 @@ func (s *store) stayUnlisted() error {
 }
 
 // makeLockFile opens the lock file, or makes it, and resets it for the state that
-// was found. The caller is alone.
+// was found. The caller is alone, and says so there unless it only reads.
 func (s *store) makeLockFile() (*lockFile, error) {
 	data, err := s.mf.Identity()
 	if err != nil {
@@ -158,6 +160,9 @@ func (s *store) makeLockFile() (*lockFile, error) {
 	if err == nil {
 		err = lf.touch(func() error {
 			lf.published.Store(uint64(s.meta.txid))
+			if !s.opts.ReadOnly {
+				lf.alonePid.Store(uint32(os.Getpid()))
+			}
 			if !s.opts.ReadOnly || s.meta.closed {
 				lf.dirty.Store(0)
 			}

@@ -115,7 +115,6 @@ func (p *peers) renew(lf *lockFile) {
 		return
 	}
 	_ = fresh.touch(func() error { // it was touched a moment ago
-		fresh.alonePid.Store(uint32(os.Getpid()))
 		p.generation = fresh.generation.Load()
 		p.recoveries = 0
 		return nil
@@ -205,6 +204,15 @@ func (s *store) isLast() (bool, error) {
 	return true, nil
 }
 
+// endAlone says that nobody is alone any more, and that the state is in the file (H4).
+func (p *peers) endAlone() {
+	if p == nil {
+		return
+	}
+	lf := p.lf.Load()
+	_ = lf.touch(func() error { lf.alonePid.Store(0); return nil }) // else who comes waits
+}
+
 // detach leaves the file to others, and closes it.
 func (s *store) detach() error {
 	var errs []error
@@ -217,7 +225,6 @@ func (s *store) detach() error {
 			if p.held.Load() {
 				lf.writerPid.Store(0)
 				lf.waiter.Store(0)
-				lf.alonePid.Store(0)
 			}
 			return nil
 		})

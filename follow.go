@@ -224,13 +224,14 @@ func (s *store) reload(r *recovered) error {
 			replacedPages{last: s.mu.head.TxID, pages: s.born(e)})
 	}
 	s.meta, s.metaSlot = r.meta, r.slot
+	s.log.extents = r.meta.logs
 	s.durable.Store(uint64(r.meta.txid))
 	s.mu.head = tx.Snapshot{
 		Shift: s.shift, Root: r.meta.root, TxID: r.meta.txid, HWM: r.meta.hwm,
 		Written: r.meta.txid, Source: s,
 	}
 	s.mu.finished, s.mu.written = nil, r.meta.txid
-	s.mu.epoch = &epoch{number: s.mu.epoch.number + 1}
+	s.mu.epoch = &epoch{number: s.mu.epoch.number + 1, endLog: s.logging()}
 	return nil
 }
 

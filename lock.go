@@ -250,6 +250,9 @@ func (of *openFile) join(w *lockWait, o *Options, listed bool) (done bool, err e
 			return false, err
 		}
 		if !nobody {
+			if alone, err := of.lf.saysAlone(); alone || err != nil {
+				return false, err // it has died, and the system is not done with it
+			}
 			of.attached = attachedShared
 			return of.lf.locks.Try(lockPresent, false)
 		}
@@ -265,6 +268,12 @@ func (of *openFile) join(w *lockWait, o *Options, listed bool) (done bool, err e
 		return false, fmt.Errorf("%w (%w)", errStranger, of.lfErr)
 	}
 	return false, errStranger
+}
+
+// saysAlone reports whether somebody was alone when the file was last written to.
+func (l *lockFile) saysAlone() (alone bool, err error) {
+	err = l.touch(func() error { alone = l.alonePid.Load() != 0; return nil })
+	return alone, err
 }
 
 // readerPatience is how long a reader waits for the writer lock before it looks

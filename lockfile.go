@@ -40,7 +40,7 @@ import (
 //	140     4     released    event: the writer lock was given back
 //	144     4     advanced    event: the lock of the next writer was given back
 //	192     4     wish        1 if somebody waits to be let in
-//	196     4     alone       pid of who is alone on the data file, for messages
+//	196     4     alone       pid of who is alone on the data file (H4), else 0
 //	200     4     call        event: there is a wish or a waiter
 //
 // and goes on with blocks of 4,096 bytes, each of which one open database owns:

@@ -292,7 +292,9 @@ func (s *store) close() error {
 	s.writing.Lock() // a checkpoint may be under way
 	defer s.writing.Unlock()
 	if err == nil && last {
-		err = s.finalState()
+		if err = s.finalState(); err == nil {
+			s.peers.endAlone()
+		}
 	} else if !s.told.Load() {
 		err = s.failed()
 	}
