@@ -90,6 +90,10 @@ func (s *store) takePart() error {
 	if !of.mayLock || s.opts.ReadOnly && s.logging() {
 		return s.stayUnlisted() // what others see would not be all that is in the file
 	}
+	if of.lf != nil { // it was opened to ask somebody who has gone since
+		_ = of.lf.close()
+		of.lf = nil
+	}
 	lf, err := s.makeLockFile()
 	switch {
 	case err == nil:

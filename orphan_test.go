@@ -72,3 +72,42 @@ func TestNobodyJoinsTheDead(t *testing.T) {
 		}
 	}
 }
+
+// Who waits to be let in has the lock file open, and opens it once more when the one
+// who was there has gone: Close closes both.
+func TestWaiterClosesLockFile(t *testing.T) {
+	path := tempPath(t)
+	gone := dieAlone(t, path, 1)
+	var opened []*os.File
+	waits := make(chan struct{})
+	o := &Options{OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		if err == nil && name == path+lockFileSuffix {
+			if opened = append(opened, f); len(opened) == 1 {
+				close(waits)
+			}
+		}
+		return f, err
+	}}
+	done := make(chan error, 1)
+	go func() {
+		db, err := Open(path, 0o600, o)
+		if err == nil {
+			err = db.Close()
+		}
+		done <- err
+	}()
+	<-waits
+	gone()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range opened {
+		if _, err := f.Stat(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("lock file %d of %d is open: %v", i+1, len(opened), err)
+		}
+	}
+	if len(opened) < 2 {
+		t.Error("the lock file was opened once")
+	}
+}
