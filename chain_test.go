@@ -152,6 +152,7 @@ func scatter(t *testing.T, path string, free int) {
 // However much is free, and however scattered, a small commit writes little, and
 // opening reads the chain and nothing else.
 func TestManyFreePages(t *testing.T) {
+	t.Parallel()
 	const free = 200_000
 	path := tempPath(t)
 	scatter(t, path, free)

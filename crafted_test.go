@@ -74,6 +74,7 @@ func exercise(path string, r *rand.Rand) {
 }
 
 func TestCraftedFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := testRand(t, 80)
 	killed, _ := leftOpen(t, 12)

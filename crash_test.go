@@ -181,6 +181,7 @@ func crashStep() int {
 }
 
 func TestCrashStates(t *testing.T) {
+	t.Parallel()
 	step := crashStep()
 	for _, o := range []Options{
 		{}, {PageSize: 16384},
@@ -212,6 +213,7 @@ func TestCrashStates(t *testing.T) {
 // A harness that never fails proves nothing: without the check of the manifest,
 // some crash must leave a state that is neither old nor new.
 func TestCrashHarnessNoticesMissingCheck(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 2)
 	h := recordHistory(t, r, 6, Options{})
 	path := tempPath(t)
@@ -230,6 +232,7 @@ func TestCrashHarnessNoticesMissingCheck(t *testing.T) {
 
 // The same with the sync of the log's records taken away.
 func TestCrashHarnessNoticesUnsyncedLog(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 5)
 	o := Options{logAtOnce: true, LogSize: 64 << 10}
 	h := recordHistory(t, r, 12, o)
@@ -252,10 +255,12 @@ func TestCrashHarnessNoticesUnsyncedLog(t *testing.T) {
 
 // A crash during recovery is recovered from, too: whatever recovery had written.
 func TestCrashDuringRecovery(t *testing.T) {
+	t.Parallel()
 	crashDuringRecovery(t, 4, Options{})
 }
 
 func TestCrashDuringReplay(t *testing.T) {
+	t.Parallel()
 	crashDuringRecovery(t, 8, Options{logAtOnce: true, LogSize: 64 << 10})
 }
 
@@ -291,6 +296,7 @@ func crashDuringRecovery(t *testing.T, commits int, o Options) {
 // whatever survives, every transaction is whole, and none that was acknowledged
 // is missing.
 func TestCrashStatesOfBatches(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 4)
 	path := tempPath(t)
 	mustClose(t, mustOpen(t, path, nil))

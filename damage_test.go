@@ -149,6 +149,7 @@ var damages = []damage{
 }
 
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	t.Run("closed", func(t *testing.T) { damageAll(t, newDamageable(t, false)) })
 	t.Run("killed", func(t *testing.T) { damageAll(t, newDamageable(t, true)) })
 }

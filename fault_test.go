@@ -63,6 +63,7 @@ func runWithFailure(t *testing.T, path string, rec *recorder, start model, o Opt
 // nothing unacknowledged is seen, and the file opens again with a state that was
 // acknowledged or was under way.
 func TestEveryCallFails(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]Options{
 		"pages": {LogSize: -1},
 		"log":   {logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 256 << 10},

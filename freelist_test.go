@@ -69,6 +69,7 @@ func (m *freeModel) check(t *testing.T, f *freelist) {
 }
 
 func TestFreelistModel(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 30)
 	var f freelist
 	f.reset(8)

@@ -183,6 +183,7 @@ func killCompare(t *Tx) (uint64, error) {
 }
 
 func TestKill(t *testing.T) {
+	t.Parallel()
 	rounds := 200
 	if testing.Short() {
 		rounds = 20

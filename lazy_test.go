@@ -11,6 +11,7 @@ import (
 // Whatever of the unsynced writes survives a power cut, the file holds the state after
 // some transaction, at or after the last one that was synced.
 func TestLazyCrashStates(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 90)
 	o := Options{
 		Lazy: true, SyncInterval: time.Hour, LogSize: 64 << 10, CheckpointBytes: 128 << 10,

@@ -102,6 +102,7 @@ type world struct {
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	for round := range *modelRounds {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			rng := dbtest.Rand(t, uint64(round))

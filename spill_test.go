@@ -76,6 +76,7 @@ func TestSpill(t *testing.T) {
 
 // A spilled transaction is as atomic as any other, whatever a crash leaves.
 func TestSpillCrashStates(t *testing.T) {
+	t.Parallel()
 	r := testRand(t, 96)
 	o := Options{CheckpointBytes: 64 << 10}
 	h := recordHistory(t, r, 3, o)

@@ -21,6 +21,7 @@ const tornRecords = 12_000
 // that was killed, as a power cut would that lost some of them: the last commit
 // is there as a whole, or not at all.
 func TestTornCommit(t *testing.T) {
+	t.Parallel()
 	rng := dbtest.Rand(t, 0)
 	content, kinds := tornFile(t)
 	path := filepath.Join(t.TempDir(), "db")

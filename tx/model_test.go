@@ -426,6 +426,7 @@ func TestModel(t *testing.T) {
 	for i := range uint64(10) {
 		seed := *seedFlag + i
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
 			shift := uint8(9 + i%3)
 			r := &modelRun{
 				Rand:  rand.New(rand.NewPCG(seed, 0)),
