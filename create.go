@@ -36,6 +36,7 @@ type file interface {
 	Truncate(size int64) error
 	Sync() error
 	Size() (int64, error)
+	Drive() (mmapfile.DriveReader, error)
 }
 
 // An openFile is an open and locked data file.

@@ -1,9 +1,13 @@
 package mapleaf
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -42,6 +46,7 @@ import (
 //	192     4     wish        1 if somebody waits to be let in
 //	196     4     alone       pid of who is alone on the data file (H4), else 0
 //	200     4     call        event: there is a wish or a waiter
+//	2048    8     seal        "MapleafL" again, alone in its sector (Q6)
 //
 // and goes on with blocks of 4,096 bytes, each of which one open database owns:
 //
@@ -69,6 +74,9 @@ import (
 //	   may unmap.
 //	Q5 A slot that is handed out stays where it is in memory until Close: a larger
 //	   file is mapped beside the old view.
+//	Q6 The file is never synced again after it was made, so a loss of power may leave
+//	   anything in it but in the sector of the seal, which was synced before the file
+//	   got its name and is not written since: by that it is known and made anew.
 const (
 	lockMagic      = 0
 	lockVersion    = 8
@@ -89,6 +97,7 @@ const (
 	lockWish       = 192
 	lockAlonePid   = 196
 	lockCall       = 200
+	lockSeal       = 2048
 	lockHeadSize   = 4096
 
 	peerBlockSize  = 4096
@@ -101,6 +110,7 @@ const (
 	lockBlocksMax  = 1 << 16 // so that no contents of the file make a scan endless
 	lockFormat     = 1
 	lockMagicText  = "MapleafL"
+	sectorSize     = 512 // the least that a drive writes
 	lockFileSuffix = "-lock"
 )
 
@@ -145,11 +155,13 @@ func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrLockFile, path)
 	}
-	flag := os.O_RDWR | mmapfile.NoFollow
-	if create {
-		flag |= os.O_CREATE
+	const flag = os.O_RDWR | mmapfile.NoFollow
+	osf, err := o.OpenFile(path, flag, 0)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		if err = sealLockFile(path, o, mode); err == nil || errors.Is(err, fs.ErrExist) {
+			osf, err = o.OpenFile(path, flag, 0)
+		}
 	}
-	osf, err := o.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +187,7 @@ func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
 		return nil, fmt.Errorf("mapleaf: open %s: %w", path, fs.ErrNotExist)
 	}
 	if size != 0 {
-		if err := l.checkMagic(); err != nil {
+		if err := l.checkMagic(create); err != nil {
 			return nil, err
 		}
 	}
@@ -188,13 +200,51 @@ func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
 	return l, l.findWords()
 }
 
-// checkMagic refuses a file that is something else.
-func (l *lockFile) checkMagic() error {
-	magic := make([]byte, len(lockMagicText))
-	if _, err := l.mf.ReadAt(magic, lockMagic); err != nil || string(magic) != lockMagicText {
-		return fmt.Errorf("%w: %s is no lock file", ErrLockFile, l.path)
+// sealLockFile makes a lock file that holds a seal and nothing else (Q6).
+func sealLockFile(path string, o *Options, mode fs.FileMode) (err error) {
+	var random [8]byte
+	rand.Read(random[:])
+	temp := path + ".new-" + hex.EncodeToString(random[:])
+	f, err := o.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() {
+		if err != nil {
+			os.Remove(temp) // it may be gone already; err says what matters
+		}
+	}()
+	head := make([]byte, lockHeadSize)
+	copy(head[lockSeal:], lockMagicText)
+	_, err = f.WriteAt(head, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return mmapfile.RenameNew(temp, path)
+}
+
+// checkMagic refuses a file that is something else. One of zeros is new to who may
+// make one: it has a size, and was never written.
+func (l *lockFile) checkMagic(create bool) error {
+	head := make([]byte, lockHeadSize)
+	n, err := l.mf.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	for _, at := range []int{lockMagic, lockSeal} {
+		if string(head[at:][:len(lockMagicText)]) == lockMagicText {
+			if n >= len(lockMagicText) && (create || at == lockMagic) {
+				return nil
+			}
+		}
+	}
+	if create && len(bytes.Trim(head, "\x00")) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is no lock file", ErrLockFile, l.path)
 }
 
 // mapBlocks maps the head and n blocks, and makes the file as long as that.
@@ -288,7 +338,12 @@ func (l *lockFile) reset(id [16]byte, data mmapfile.Identity) error {
 		generation := max(l.generation.Load()+1, 1)
 		b := l.newest.Load().view.Bytes()
 		ne := binary.NativeEndian
-		clear(b)
+		clear(b[:lockSeal])
+		clear(b[lockSeal+sectorSize:])
+		if string(b[lockSeal:][:len(lockMagicText)]) != lockMagicText {
+			clear(b[lockSeal:][:sectorSize])
+			copy(b[lockSeal:], lockMagicText)
+		}
 		copy(b[lockMagic:], lockMagicText)
 		ne.PutUint32(b[lockVersion:], lockFormat)
 		copy(b[lockFileID:], id[:])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
@@ -32,9 +33,12 @@ import (
 //	   durability had come when it was written, and a fallback must reach that.
 //	   A record that is damaged but shows a newer txid, and is no copy of the
 //	   other one, is an error for the same reason.
-//	O2 What is in the system's cache is not taken for what is on the drive:
-//	   everything that the accepted meta names is written again, with the same
-//	   bytes, and synced before anything is published or built on it.
+//	O2 What is in the system's cache is not taken for what is on the drive: of
+//	   everything that the accepted meta names, what the drive does not have is
+//	   written again, and synced before anything is published or built on it. What
+//	   it has stays untouched: a sector that is written when the power goes may be
+//	   lost, and this may be the only copy of what was acknowledged. (What the drive
+//	   does not have was not acknowledged, and the state before it is whole.)
 //	O3 The first transaction gets a txid above every one that was seen in
 //	   either meta, so that no leftover of a commit that was given up carries
 //	   the stamp of a new page.
@@ -277,32 +281,80 @@ func readManifest(f file, m *meta) ([]manifestEntry, error) {
 	return entries, checkManifest(m, entries)
 }
 
-// rewrite writes again what the accepted state names, and makes it durable (O2).
-func (r *recovered) rewrite(f file) error {
-	put := func(piece []byte, off int64) error { return f.WriteVec([][]byte{piece}, off) }
+// secure makes sure that what the accepted state names is on the drive (O2): it asks
+// the drive, and writes again what that does not have. Where it cannot be asked,
+// everything is written again.
+func (r *recovered) secure(f file) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	c := &securing{r: r, f: f}
+	if d, err := f.Drive(); err == nil {
+		c.drive = d
+		defer d.Close()
+	}
 	if !r.meta.closed {
-		if err := r.rewritePages(f, put); err != nil {
+		if err := c.pages(); err != nil {
 			return err
 		}
 	}
-	if err := put(r.meta.encode(), slotOffset(r.slot)); err != nil {
+	slot := make([]byte, metaSlotSize)
+	if err := c.read("meta", slot, slotOffset(r.slot)); err != nil {
+		return err
+	}
+	if err := c.keep(slot, slotOffset(r.slot)); err != nil || !c.wrote {
 		return err
 	}
 	return f.Sync()
 }
 
-// rewritePages writes the extents of the manifest, and the manifest itself.
-func (r *recovered) rewritePages(f file, put func([]byte, int64) error) error {
-	if err := eachExtent(f, r.meta, put); err != nil {
-		return err
-	}
-	if r.meta.manifest.ID != 0 {
-		buf := make([]byte, int(r.meta.manPages)*r.meta.pageSize)
-		off := int64(r.meta.manifest.ID) * int64(r.meta.pageSize)
-		if _, err := f.ReadAt(buf, off); err != nil {
-			return fmt.Errorf("mapleaf: read manifest: %w", err)
-		}
-		return put(buf, off)
+// A securing is one run of secure.
+type securing struct {
+	r     *recovered
+	f     file
+	drive mmapfile.DriveReader // nil if it cannot be asked
+	buf   []byte
+	wrote bool
+}
+
+// read reads what the system shows.
+func (c *securing) read(what string, b []byte, off int64) error {
+	if _, err := c.f.ReadAt(b, off); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("mapleaf: read %s: %w", what, err)
 	}
 	return nil
+}
+
+// keep writes the piece again unless the drive has it. The lengths of pieces and
+// their places are multiples of 4,096.
+func (c *securing) keep(piece []byte, off int64) error {
+	if c.drive != nil {
+		if cap(c.buf) < len(piece) {
+			c.buf = make([]byte, max(len(piece), readBytes))
+		}
+		got := c.buf[:len(piece)]
+		n, err := c.drive.ReadAt(got, off)
+		if n == len(piece) && (err == nil || err == io.EOF) && bytes.Equal(got, piece) {
+			return nil
+		}
+	}
+	c.wrote = true
+	return c.f.WriteVec([][]byte{piece}, off)
+}
+
+// pages sees to the extents of the manifest, and to the manifest itself.
+func (c *securing) pages() error {
+	m := c.r.meta
+	if err := eachExtent(c.f, m, c.keep); err != nil {
+		return err
+	}
+	if m.manifest.ID == 0 {
+		return nil
+	}
+	buf := make([]byte, int(m.manPages)*m.pageSize)
+	off := int64(m.manifest.ID) * int64(m.pageSize)
+	if err := c.read("manifest", buf, off); err != nil {
+		return err
+	}
+	return c.keep(buf, off)
 }

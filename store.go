@@ -196,7 +196,7 @@ func (s *store) recover() (*logTail, error) {
 	dirty := !s.opts.ReadOnly && s.of.attached == attachedAlone &&
 		(s.unclean || r.seen != r.meta.txid)
 	if dirty && !s.opts.trustManifest {
-		if err := r.rewrite(s.file); err != nil {
+		if err := r.secure(s.file); err != nil {
 			return nil, fmt.Errorf("mapleaf: recover: %w", err)
 		}
 	}

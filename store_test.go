@@ -185,6 +185,7 @@ const (
 	opSync     opKind = "sync"
 	opDurable  opKind = "durable" // what was written at off is durable now
 	opSize     opKind = "size"
+	opAsk      opKind = "ask" // what the drive has
 	opNote     opKind = "note"
 )
 
@@ -216,7 +217,7 @@ func (r *recorder) call(o op) error {
 		r.failed = o.kind
 		return fmt.Errorf("%w: %s, call %d", errInjected, o.kind, r.calls)
 	}
-	if o.kind != opRead && o.kind != opSize {
+	if o.kind != opRead && o.kind != opSize && o.kind != opAsk {
 		r.ops = append(r.ops, o)
 	}
 	return nil
@@ -297,6 +298,23 @@ func (r *recorder) Sync() error {
 	return r.file.Sync()
 }
 
+// Drive reads through the recorder, so that those reads fail in their turn, too.
+func (r *recorder) Drive() (mmapfile.DriveReader, error) {
+	return driveRecorder{cacheReader{r.file}, r}, nil
+}
+
+type driveRecorder struct {
+	cacheReader
+	r *recorder
+}
+
+func (d driveRecorder) ReadAt(p []byte, off int64) (int, error) {
+	if err := d.r.call(op{kind: opAsk}); err != nil {
+		return 0, err
+	}
+	return d.cacheReader.ReadAt(p, off)
+}
+
 func (r *recorder) Size() (int64, error) {
 	if err := r.call(op{kind: opSize}); err != nil {
 		return 0, err
@@ -314,7 +332,14 @@ func (f lazyFile) WriteVecDurable(bufs [][]byte, off int64) error {
 	return f.WriteVec(bufs, off)
 }
 
+func (f lazyFile) Drive() (mmapfile.DriveReader, error) { return cacheReader{f}, nil }
+
 func wrapLazy(f file) file { return lazyFile{f} }
+
+// A cacheReader is the drive of a file whose cache and drive hold the same.
+type cacheReader struct{ file }
+
+func (cacheReader) Close() error { return nil }
 
 // copyFile copies a file as it is.
 func copyFile(t *testing.T, from, to string) {
@@ -388,6 +413,8 @@ func (m *memFile) WriteVecDurable(bufs [][]byte, off int64) error {
 }
 
 func (m *memFile) WriteBack(off, n int64) error { return nil }
+
+func (m *memFile) Drive() (mmapfile.DriveReader, error) { return cacheReader{m}, nil }
 
 func (m *memFile) Sync() error          { return nil }
 func (m *memFile) Size() (int64, error) { return int64(len(m.b)), nil }

@@ -185,7 +185,7 @@ func (p *peers) look(lf *lockFile) (*recovered, error) {
 	if p.s.opts.ReadOnly {
 		return r, nil
 	}
-	if err := r.rewrite(p.s.file); err != nil {
+	if err := r.secure(p.s.file); err != nil {
 		return nil, fmt.Errorf("mapleaf: recover: %w", err)
 	}
 	return r, lf.touch(func() error {
