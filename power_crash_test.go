@@ -292,3 +292,129 @@ func TestPowerLoss(t *testing.T) {
 	}
 	t.Logf("%d states after a loss of power, none of them wrong", states)
 }
+
+// A compacted copy that the power interrupts: it opens, and holds of each bucket what
+// the copy had put into it; once the last record is there, everything.
+func TestPowerLossOfCompact(t *testing.T) {
+	r := testRand(t, 640)
+	work := &powerWork{seed: r.Uint64()}
+	src := mustOpen(t, tempPath(t), nil)
+	for range 40 {
+		if _, err := work.step(src, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := &powerRun{work: work, disk: &disk{}}
+	dst := mustOpen(t, tempPath(t), &Options{wrapFile: run.disk.wrap})
+	if err := Compact(dst, src, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	run.disk.say(opNote, 40)
+	mustClose(t, dst)
+	dir, all := t.TempDir(), work.state(40)
+	for range max(20, *crashPoints/20) {
+		at := run.disk.returned(opOpen, 2) + 1 + r.IntN(run.disk.clock)
+		path := filepath.Join(dir, "compact.db")
+		img := run.disk.image(nil, at, newFate(r), nil)
+		if err := os.WriteFile(path, img, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db := mustOpen(t, path, &Options{wrapFile: wrapLazy})
+		mustCheck(t, db)
+		got, n, err := powerRead(db)
+		if err != nil || n < run.durable(at) || n == 40 && len(got) != len(all) {
+			t.Fatalf("power lost at %d of %d: %d entries of %d, number %d, %v", at,
+				run.disk.clock, len(got), len(all), n, err)
+		}
+		for k, v := range got {
+			if sequence := k[len(k)-1] == '/'; all[k] != v && !sequence {
+				t.Fatalf("power lost at %d of %d: %.60q differs", at, run.disk.clock, k)
+			}
+		}
+		mustClose(t, db)
+	}
+}
+
+// A harness that never fails proves nothing. With one sync taken away that a commit
+// waited for, the loss of power right after the commit was acknowledged must show; so
+// it must without the check of the manifest, and without the sync between the pages
+// of a checkpoint and its meta.
+func TestPowerHarnessNoticesMissingSync(t *testing.T) {
+	for i, plan := range []powerPlan{powerPlans[0], powerPlans[2]} {
+		r := testRand(t, 610+uint64(i))
+		run := newPowerRun(t, plan, r)
+		dir, tried := t.TempDir(), 0
+		for missing, e := range run.disk.events {
+			at, ok := run.decided(missing)
+			if e.kind != opSync && e.kind != opDurable || !ok {
+				continue
+			}
+			tried++
+			noticed := false
+			for range 16 {
+				_, err := run.lose(dir, at, r, func(i int) bool { return i == missing })
+				if noticed = err != nil; noticed {
+					break
+				}
+			}
+			if !noticed {
+				t.Errorf("%s: call %d, %s, can be left out", plan.name, missing, e.kind)
+			}
+		}
+		if tried < 10 {
+			t.Errorf("%s: only %d syncs decide over a commit", plan.name, tried)
+		}
+	}
+}
+
+// decided returns the moment after the first transaction that was acknowledged after
+// call i, if that was before anything else was made durable.
+func (p *powerRun) decided(i int) (at int, ok bool) {
+	end := p.disk.events[i].end
+	for _, e := range p.disk.events[i+1:] {
+		switch e.kind {
+		case opSync, opDurable:
+			return 0, false
+		case opNote:
+			return e.end + 1, end > 0 && e.note > p.disk.last(opNote, end)
+		}
+	}
+	return 0, false
+}
+
+// powerTries is how many states are opened until one of them has to be wrong.
+const powerTries = 600
+
+func TestPowerHarnessNoticesMissingCheck(t *testing.T) {
+	r := testRand(t, 620)
+	plan := powerPlans[0]
+	plan.o.trustManifest = true
+	run := newPowerRun(t, plan, r)
+	dir := t.TempDir()
+	for range powerTries {
+		if _, err := run.lose(dir, 1+r.IntN(run.disk.clock), r, nil); err != nil {
+			return
+		}
+	}
+	t.Fatal("no state was wrong without the check of the manifest")
+}
+
+func TestPowerHarnessNoticesUnsyncedCheckpoint(t *testing.T) {
+	r := testRand(t, 630)
+	run := newPowerRun(t, powerPlans[2], r)
+	beforeMeta := func(i int) bool { // in front of a write of a meta alone
+		for _, e := range run.disk.events[i+1:] {
+			if e.kind == opWrite {
+				return run.disk.events[i].kind == opSync && len(e.data) == metaSlotSize
+			}
+		}
+		return false
+	}
+	dir := t.TempDir()
+	for range powerTries {
+		if _, err := run.lose(dir, 1+r.IntN(run.disk.clock), r, beforeMeta); err != nil {
+			return
+		}
+	}
+	t.Fatal("no state was wrong without the sync before the meta of a checkpoint")
+}
