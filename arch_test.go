@@ -92,9 +92,11 @@ var allowedImports = map[string][]string{
 		"github.com/cespare/xxhash/v2", "github.com/google/btree", "golang.org/x/sys/unix"},
 	"errors":             {module},
 	"internal/dbtest":    {module},
+	"internal/inject":    {module + "/internal/invariant"},
 	"internal/invariant": {},
 	"tx":                 {module + "/internal/invariant"},
-	"mmapfile":           {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"mmapfile": {module + "/internal/inject", "golang.org/x/sys/unix",
+		"golang.org/x/sys/windows"},
 }
 
 // forbiddenImports says what of the standard library the packages must not import.

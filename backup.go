@@ -36,7 +36,7 @@ func (s *store) WriteTo(t *tx.Tx, w io.Writer) (int64, error) {
 // CopyFile implements tx.Host.
 func (s *store) CopyFile(t *tx.Tx, path string, mode fs.FileMode) (err error) {
 	if mine, err := s.mf.Identity(); err != nil {
-		return err
+		return named("copy database", err)
 	} else if its, err := mmapfile.PathIdentity(path); err == nil && its == mine {
 		return fmt.Errorf("mapleaf: copy database: %s is the database itself", path)
 	}
@@ -45,7 +45,7 @@ func (s *store) CopyFile(t *tx.Tx, path string, mode fs.FileMode) (err error) {
 	temp := path + ".copy-" + hex.EncodeToString(random[:])
 	f, err := s.opts.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return named("copy database", err)
 	}
 	defer func() {
 		if err != nil {

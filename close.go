@@ -58,7 +58,7 @@ func (db *DB) CloseContext(ctx context.Context) error {
 	db.closing.Do(func() {
 		go func() {
 			defer close(db.done)
-			db.closed = db.store.close()
+			db.closed = named("close database", db.store.close())
 		}()
 	})
 	select {

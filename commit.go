@@ -88,23 +88,29 @@ func (s *store) commit(b *batch) error {
 	if err := s.appendRecord(b); err != nil {
 		return err
 	}
+	if b.lazy {
+		if err := s.syncSoon(b); err != nil {
+			return err
+		}
+	}
 	snap := b.state
 	if err := s.announce(&snap, b.sync); err != nil {
-		return s.fail(err)
+		s.fail(err) // it is published all the same
 	}
 	s.checkpointWhenIdle()
-	if b.lazy {
-		return s.syncSoon(b.room)
-	}
 	return nil
 }
 
-// syncSoon sees to it that what was published is durable soon (Options.Lazy). n bytes
-// of it are new.
-func (s *store) syncSoon(n int64) error {
-	if s.lazy.bytes += n; s.lazy.bytes >= int64(s.opts.SyncBytes) {
+// syncSoon sees to it that a batch that was written is durable soon (Options.Lazy). What
+// must be so at once comes before its publication, and so can fail.
+func (s *store) syncSoon(b *batch) error {
+	if s.lazy.bytes += b.room; s.lazy.bytes >= int64(s.opts.SyncBytes) {
 		s.lazy.bytes = 0
-		return s.sync()
+		if err := s.sync(); err != nil {
+			return err
+		}
+		s.durableTo(b.state.TxID)
+		return nil
 	}
 	if s.lazy.timed.CompareAndSwap(false, true) {
 		time.AfterFunc(s.opts.SyncInterval, func() {

@@ -175,7 +175,7 @@ func OpenContext(ctx context.Context, path string, mode fs.FileMode, options *Op
 		logger:          o.Logger,
 	}
 	if db.store, err = openStore(ctx, db, path, mode, o); err != nil {
-		return nil, err
+		return nil, named("open database", err)
 	}
 	return db, nil
 }
@@ -210,13 +210,14 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 	case db.readOnly:
 		return nil, ErrDatabaseReadOnly
 	}
-	return db.store.beginWrite(ctx)
+	t, err := db.store.beginWrite(ctx)
+	return t, named("begin transaction", err)
 }
 
 func (db *DB) beginRead() (*Tx, error) {
 	snap, slot, err := db.store.beginRead()
 	if err != nil {
-		return nil, err
+		return nil, named("begin transaction", err)
 	}
 	return tx.NewReader(snap, db.store, slot), nil
 }

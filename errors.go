@@ -1,8 +1,10 @@
 package mapleaf
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
@@ -124,6 +126,16 @@ type CorruptError = tx.CorruptError
 // FaultError is a read of mapped memory that the system could not serve, for
 // instance because somebody has cut the file short.
 type FaultError = mmapfile.FaultError
+
+// named returns an error of a call of the system as one of this package, which says what
+// was being done.
+func named(what string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "mapleaf: ") ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("mapleaf: %s: %w", what, err)
+}
 
 // failure makes the error that everybody gets after a failed write.
 func failure(cause error) error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // A File is an open file: what CreateFile returns. Its methods may be called
@@ -104,6 +106,9 @@ func FromOS(f *os.File, a Access) (*File, error) {
 // Flags are those of package os; O_APPEND is not among those it knows. What can
 // be polled, a pipe say, has no deadlines.
 func OpenOS(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	if err := inject.Fail("open", path); err != nil {
+		return nil, wrap("open", path, err)
+	}
 	f, err := openOS(path, flag, mode)
 	return f, wrap("open", path, err)
 }
@@ -136,6 +141,9 @@ func (f *File) do(op string, fn func() error) error {
 		return wrap(op, f.name, ErrClosed)
 	}
 	defer f.leave()
+	if err := inject.Fail(op, f.name); err != nil {
+		return wrap(op, f.name, err)
+	}
 	return wrap(op, f.name, fn())
 }
 
@@ -181,6 +189,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return 0, wrap("read", f.name, ErrClosed)
 	}
 	defer f.leave()
+	if err := inject.Fail("read", f.name); err != nil {
+		return 0, wrap("read", f.name, err)
+	}
 	n, err := f.os.ReadAt(p, off)
 	if err != nil && err != io.EOF {
 		err = wrap("read", f.name, faultOf(err, p))
@@ -262,6 +273,9 @@ func (f *File) Identity() (Identity, error) {
 
 // PathIdentity returns the identity of the file that path leads to.
 func PathIdentity(path string) (Identity, error) {
+	if err := inject.Fail("stat", path); err != nil {
+		return Identity{}, wrap("stat", path, err)
+	}
 	id, err := pathIdentity(path)
 	return id, wrap("stat", path, err)
 }

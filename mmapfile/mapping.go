@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // Protection is what the pages of a mapping may ever be used for: the
@@ -118,6 +120,9 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 	if o.Name != "" {
 		m, err := f.mapNamed(&o)
 		return m, wrap("map", o.Name, err)
+	}
+	if err := inject.Fail("map", f.name); err != nil {
+		return nil, wrap("map", f.name, err)
 	}
 	m, err := f.newMapping(&o)
 	return m, wrap("map", f.name, err)

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // maxInt is the largest length of a slice, and maxView of a view: 2 GiB - 1 on
@@ -64,6 +66,9 @@ func (m *Mapping) View(a Access, off int64, length int) (*View, error) {
 		return nil, wrap("view", m.path, ErrClosed)
 	}
 	defer m.leave()
+	if err := inject.Fail("view", m.path); err != nil {
+		return nil, wrap("view", m.path, err)
+	}
 	v, err := m.view(a, off, length)
 	return v, wrap("view", m.path, err)
 }
