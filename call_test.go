@@ -122,8 +122,7 @@ var quiet = map[string]string{
 	"open":     "the log does not begin, or what the drive holds is written again",
 	"stat":     "the log does not begin",
 	"lock":     "another look comes later",
-	"sync":     "by a timer of Options.Lazy: the next call gets it",
-	"read":     "what the drive holds is written again",
+	"read":     "a second look comes later: another process has written",
 }
 
 // A callScene works on the file at path, which holds what before has left.
