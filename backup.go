@@ -17,7 +17,8 @@ import (
 // A backup is the state that a transaction sees, as a database of its own: the
 // pages that its roots reach, at their places, zeros in all others, and a
 // free-space chain that calls those free. Nothing of the running store is asked
-// for, so writers go on meanwhile.
+// for, so writers go on meanwhile. It keeps the file id, as a copy of the file would:
+// the pages name it.
 
 // WriteTo implements tx.Host.
 func (s *store) WriteTo(t *tx.Tx, w io.Writer) (int64, error) {
@@ -170,6 +171,9 @@ func (b *backup) extent(id tx.PageID) (uint32, error) {
 		}
 		rest = rest[n:]
 	}
+	if err := sum.header.checkFile(s.tag); err != nil {
+		return 0, err
+	}
 	return h.count, sum.check(extent{id, h.count}, b.txid)
 }
 
@@ -179,7 +183,9 @@ func (b *backup) dirty(p *tx.Page) (uint32, error) {
 	buf := make([]byte, len(p.Buf))
 	copy(buf[headerSize:], p.Counted(&b.snap.Overlay).Body())
 	count := uint32(len(buf) >> b.s.shift)
-	h := pageHeader{id: p.ID, count: count, birth: birthOf(p.Stamp, b.txid), kind: p.Kind}
+	h := pageHeader{
+		id: p.ID, count: count, birth: birthOf(p.Stamp, b.txid), kind: p.Kind, file: b.s.tag,
+	}
 	h.seal(buf)
 	return count, b.emit(buf)
 }
@@ -194,12 +200,12 @@ func (b *backup) head(links []*tx.Page) ([]byte, error) {
 		hwm:        tx.PageID(b.hwm),
 		root:       b.snap.Root,
 		chainPages: uint32(len(links)),
+		fileID:     b.s.fileID,
 	}
 	if len(links) > 0 {
 		m.chain = links[len(links)-1].Ref()
 	}
 	m.entrySum = manifestSumOf(m.txid, nil)
-	rand.Read(m.fileID[:])
 	head := make([]byte, int(b.s.first)<<b.s.shift)
 	slot := m.encode()
 	copy(head, slot)
@@ -236,7 +242,7 @@ func (b *backup) links() []*tx.Page {
 	for i, p := range links {
 		from, to := min(i*capacity, len(runs)), min((i+1)*capacity, len(runs))
 		encodeChain(p.Body(), prev, runs[from:to])
-		h := pageHeader{id: p.ID, count: 1, birth: b.txid, kind: tx.KindChain}
+		h := pageHeader{id: p.ID, count: 1, birth: b.txid, kind: tx.KindChain, file: b.s.tag}
 		h.seal(p.Buf)
 		prev = p.Ref()
 	}

@@ -136,7 +136,8 @@ func scatter(t *testing.T, path string, free int) {
 		n := min(len(entries), c.capacity)
 		buf := make([]byte, m.pageSize)
 		encodeChain(buf[headerSize:], ref, entries[:n])
-		h := pageHeader{id: m.hwm, count: 1, birth: m.txid, kind: tx.KindChain}
+		h := pageHeader{id: m.hwm, count: 1, birth: m.txid, kind: tx.KindChain,
+			file: tagOf(m.fileID)}
 		h.seal(buf)
 		write(buf, int64(m.hwm)*int64(m.pageSize))
 		ref = tx.Ref{ID: m.hwm, Stamp: m.txid.Stamp()}

@@ -142,7 +142,9 @@ func (s *store) seal(pages []*tx.Page, last tx.TxID) []manifestEntry {
 	entries := make([]manifestEntry, len(pages))
 	for i, p := range pages {
 		e := extent{p.ID, uint32(len(p.Buf) >> s.shift)}
-		h := pageHeader{id: p.ID, count: e.count, birth: birthOf(p.Stamp, last), kind: p.Kind}
+		h := pageHeader{
+			id: p.ID, count: e.count, birth: birthOf(p.Stamp, last), kind: p.Kind, file: s.tag,
+		}
 		entries[i] = manifestEntry{e, h.seal(p.Buf)}
 	}
 	return entries
@@ -177,7 +179,9 @@ func (s *store) composeManifest(w *write, at extent) {
 	}
 	w.manifest = s.newPage(tx.KindManifest, at, last)
 	copy(w.manifest.Body(), encoded)
-	h := pageHeader{id: w.manifest.ID, count: at.count, birth: last, kind: tx.KindManifest}
+	h := pageHeader{
+		id: w.manifest.ID, count: at.count, birth: last, kind: tx.KindManifest, file: s.tag,
+	}
 	h.seal(w.manifest.Buf)
 	w.meta.manifest, w.meta.manPages = w.manifest.Ref(), at.count
 }

@@ -29,10 +29,11 @@ func golden(t *testing.T, what string, got []byte, want string) {
 func TestGoldenPageHeader(t *testing.T) {
 	buf := make([]byte, 4096)
 	copy(buf[headerSize:], "body")
-	h := pageHeader{id: 0x01020304, count: 1, birth: 0x1112131415161718, kind: tx.KindNode}
+	h := pageHeader{id: 0x01020304, count: 1, birth: 0x1112131415161718, kind: tx.KindNode,
+		file: fileTag{1, 2, 3, 4, 5, 6, 7}}
 	sum := h.seal(buf)
 	golden(t, "page header", buf[:headerSize+4], `
-		d09646da27eba047 04030201 01000000 1817161514131211 01 00000000000000
+		2ee4fbcb5cbe25cb 04030201 01000000 1817161514131211 01 01020304050607
 		626f6479`)
 	got := decodePageHeader(buf)
 	h.checksum = sum
@@ -69,7 +70,7 @@ func TestPageHeaderRefusals(t *testing.T) {
 		{"end", ref, tx.KindExtent, 21, -1},
 		{"count", ref, tx.KindExtent, 30, headerCount},
 		{"birth", ref, tx.KindExtent, 30, headerBirth + 5},
-		{"zero bytes", ref, tx.KindExtent, 30, headerZero + 3},
+		{"file", ref, tx.KindExtent, 30, headerFile + 3},
 		{"body", ref, tx.KindExtent, 30, 8000},
 		{"checksum", ref, tx.KindExtent, 30, 3},
 	}

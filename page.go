@@ -17,13 +17,14 @@ import (
 //	12      4     count     pages in the extent
 //	16      8     birth     txid of the transaction that allocated it
 //	24      1     kind      tx.Kind
-//	25      7     zero
+//	25      7     file      the first bytes of the file id in the metas
 //
 // Invariants:
 //
 //	P1 A page's birth is fixed while its id lives. Whoever refers to a page
 //	   keeps the low half of it, and a page whose header differs is damage: so
-//	   neither a lost write nor an old version put back passes for data.
+//	   neither a lost write nor an old version put back passes for data. Nor does a
+//	   page of another file that has the same id and birth: it names its file.
 //	P2 Bytes of an extent become data only after its header, its checksum and
 //	   the reference agree; the tables of a mapping remember that they did.
 const (
@@ -32,7 +33,7 @@ const (
 	headerCount    = 12
 	headerBirth    = 16
 	headerKind     = 24
-	headerZero     = 25
+	headerFile     = 25
 	headerSize     = 32
 )
 
@@ -49,7 +50,14 @@ type pageHeader struct {
 	count    uint32
 	birth    tx.TxID
 	kind     tx.Kind
+	file     fileTag
 }
+
+// A fileTag tells the pages of one file from those of another.
+type fileTag [headerSize - headerFile]byte
+
+// tagOf returns the tag of the pages of the file with this id.
+func tagOf(id [16]byte) fileTag { return fileTag(id[:]) }
 
 // seal writes the header into the extent buf, with the checksum, and returns it.
 func (h pageHeader) seal(buf []byte) uint64 {
@@ -58,7 +66,7 @@ func (h pageHeader) seal(buf []byte) uint64 {
 	le.PutUint32(buf[headerCount:], h.count)
 	le.PutUint64(buf[headerBirth:], uint64(h.birth))
 	buf[headerKind] = byte(h.kind)
-	clear(buf[headerZero:headerSize])
+	copy(buf[headerFile:headerSize], h.file[:])
 	sum := pageSum(h.id, buf)
 	le.PutUint64(buf[headerChecksum:], sum)
 	return sum
@@ -74,7 +82,16 @@ func decodePageHeader(b []byte) pageHeader {
 		count:    le.Uint32(b[headerCount:]),
 		birth:    tx.TxID(le.Uint64(b[headerBirth:])),
 		kind:     tx.Kind(b[headerKind]),
+		file:     fileTag(b[headerFile:]),
 	}
+}
+
+// checkFile returns an error unless the page belongs to the file with this tag.
+func (h *pageHeader) checkFile(tag fileTag) error {
+	if h.file != tag {
+		return tx.Corrupt(h.id, "page is that of another file")
+	}
+	return nil
 }
 
 // pageSum computes the checksum of a whole extent, without its checksum field.
@@ -185,6 +202,9 @@ func (s *store) Verify(snap *tx.Snapshot, ref tx.Ref, kind tx.Kind) (uint32, err
 	}
 	h := decodePageHeader(snap.Data[off : off+headerSize])
 	if err := h.check(ref, kind, snap.HWM); err != nil {
+		return 0, err
+	}
+	if err := h.checkFile(s.tag); err != nil {
 		return 0, err
 	}
 	if h.birth > snap.Written {

@@ -131,8 +131,9 @@ func TestCloseCutsFreeTail(t *testing.T) {
 	sameChain(t, db)
 }
 
-// What a killed process leaves is written again and synced before use, and a
-// reader changes nothing.
+// What a killed process leaves is synced before use. Where the drive has it, nothing is
+// written; what it does not have, after a sync that failed, is written again, and so is
+// everything where it cannot be asked. A reader changes nothing.
 func TestOpenAfterKill(t *testing.T) {
 	path, m := leftOpen(t, 5)
 	rec := &recorder{}
@@ -145,30 +146,71 @@ func TestOpenAfterKill(t *testing.T) {
 	if rec.len() != 0 {
 		t.Error("a read-only open has written")
 	}
-	rec = &recorder{}
-	db = mustOpen(t, path, &Options{wrapFile: rec.wrap})
-	meta := db.store.meta
-	if n, _ := rec.count(opSync, 0); n != 1 {
-		t.Errorf("recovery took %d syncs", n)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	written := map[int64]int{}
-	for _, o := range rec.ops {
-		if o.kind == opWrite {
-			written[o.off] += len(o.data)
-		}
+	for name, drive := range map[string]mmapfile.DriveReader{
+		"whole": cacheReader{&memFile{whole}}, "empty": cacheReader{&memFile{}}, "mute": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "left.db")
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			rec := &recorder{}
+			db := mustOpen(t, path, &Options{wrapFile: func(f file) file {
+				return &otherDrive{rec.wrap(f), drive}
+			}})
+			meta := db.store.meta
+			syncs, written := 2, map[int64]int{}
+			for _, o := range rec.ops {
+				if o.kind == opWrite {
+					written[o.off] += len(o.data)
+				}
+			}
+			if name == "whole" {
+				syncs = 1
+				if len(written) > 0 {
+					t.Errorf("%d pieces were written that the drive has", len(written))
+				}
+			} else {
+				wantWritten(t, meta, db.store.metaSlot, written)
+			}
+			if n, _ := rec.count(opSync, 0); n != syncs {
+				t.Errorf("recovery took %d syncs", n)
+			}
+			if err := m.compare(db); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
-	for _, e := range meta.entries {
-		off := int64(e.first) * DefaultPageSize
-		if written[off] == 0 {
+}
+
+// wantWritten fails the test unless all that the meta names was written, and it, too.
+func wantWritten(t *testing.T, m *meta, slot int, written map[int64]int) {
+	t.Helper()
+	for _, e := range m.entries {
+		if written[int64(e.first)*DefaultPageSize] == 0 {
 			t.Errorf("page %d was not written again", e.first)
 		}
 	}
-	if written[slotOffset(db.store.metaSlot)] != metaSlotSize {
+	if written[slotOffset(slot)] != metaSlotSize {
 		t.Error("the meta was not written again")
 	}
-	if err := m.compare(db); err != nil {
-		t.Fatal(err)
+}
+
+// An otherDrive is a file whose drive holds something else than the cache.
+type otherDrive struct {
+	file
+	drive mmapfile.DriveReader
+}
+
+func (f *otherDrive) Drive() (mmapfile.DriveReader, error) {
+	if f.drive == nil {
+		return nil, mmapfile.ErrUnsupported
 	}
+	return f.drive, nil
 }
 
 // A page of the newest commit is damaged: the state before is taken, as after a

@@ -62,6 +62,9 @@ func readChain(f file, m *meta, first tx.PageID, known func(tx.Ref) bool) (
 		if err != nil {
 			return nil, err
 		}
+		if err := h.checkFile(tagOf(m.fileID)); err != nil {
+			return nil, err
+		}
 		if h.birth > m.txid {
 			return nil, tx.Corrupt(ref.ID, "born in transaction %d, after %d", h.birth, m.txid)
 		}

@@ -39,6 +39,7 @@ type store struct {
 	ages     readAges
 	first    tx.PageID // behind the metas
 	fileID   [16]byte  // of the metas
+	tag      fileTag   // of the pages
 	shift    uint8     // log2 of the page size
 	pageSize int
 	capacity int // entries in a link of the chain
@@ -187,6 +188,7 @@ func (s *store) recover() (*logTail, error) {
 	s.log.extents = r.meta.logs
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
 	s.pageSize, s.fileID = r.meta.pageSize, r.meta.fileID
+	s.tag = tagOf(s.fileID)
 	s.capacity = chainCapacity(s.pageSize)
 	s.buffers.size = s.pageSize
 	s.durable.Store(uint64(r.meta.txid))
