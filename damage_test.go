@@ -193,6 +193,8 @@ type victim struct {
 	path string
 	what string // the damage, for messages
 	hurt bool   // some call met the damage
+
+	refused bool // Open did
 }
 
 // isDamage reports whether err tells of damage, and in which page if in one.
@@ -238,7 +240,7 @@ func (v *victim) guarded(opts mapleaf.Options, fn func(db *mapleaf.DB)) {
 		if !isRefusal(err) {
 			v.t.Errorf("%s: Open returns %v", v.what, err)
 		}
-		v.hurt = true
+		v.hurt, v.refused = true, true
 		return
 	}
 	fn(db)
