@@ -55,7 +55,7 @@ var campaignCounts = []int{700, 10, 24, 260}
 func newSpecimen(t *testing.T, name string, salt int) *specimen {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "db")
-	o := &mapleaf.Options{NoSync: true}
+	o := &mapleaf.Options{NoSync: name != "logged"} // which has small epochs
 	if name == "logged" {
 		mapleaf.WithLog(o)
 	}
@@ -63,7 +63,7 @@ func newSpecimen(t *testing.T, name string, salt int) *specimen {
 	must(t, err)
 	s := &specimen{name: name}
 	s.pageSize, s.buckets = db.Info().PageSize, map[string][]pair{}
-	for round := range 3 { // the last one fills up what the others have begun
+	for round := range 3 { // each fills up what those before have begun
 		for i, count := range campaignCounts {
 			bucket := damageBuckets[i].name
 			var all []pair
@@ -73,7 +73,7 @@ func newSpecimen(t *testing.T, name string, salt int) *specimen {
 				for j := range count {
 					k, v := campaignRecord(i, j, salt)
 					all = append(all, pair{key: k, value: v})
-					if j%3 == round {
+					if j%3 == round && !logged(i, j) {
 						put(t, b, k, v)
 					}
 				}
@@ -84,15 +84,28 @@ func newSpecimen(t *testing.T, name string, salt int) *specimen {
 		}
 		s.older = append(s.older, readAll(t, path))
 	}
+	if name != "logged" {
+		s.scatter(t, db, salt)
+	}
 	last := damageBuckets[len(campaignCounts)].name
 	must(t, db.Update(func(tx *mapleaf.Tx) error {
 		mustBucket(t, tx, "gone")
 		return mustBucket(t, tx, last).Put([]byte("k"), []byte("v"))
 	}))
 	s.buckets[last] = []pair{{key: "k", value: "v"}}
+	if name == "logged" {
+		s.scatter(t, db, salt)
+	}
 	before := reachedPages(t, db)
 	must(t, db.Update(func(tx *mapleaf.Tx) error { return tx.DeleteBucket([]byte("gone")) }))
-	if s.used = reachedPages(t, db); name != "closed" {
+	if s.used = reachedPages(t, db); name == "logged" {
+		h := newHostile(nil, readAll(t, path))
+		if n := h.recordsAfterMeta(); n < 5 {
+			t.Fatalf("only %d records of the log count", n)
+		}
+		s.used = nil // what the log changes has other pages when it is replayed
+	}
+	if name != "closed" {
 		for id := range s.used { // what the last commit wrote may be lost with it
 			s.used[id] = s.used[id] && id < len(before) && before[id]
 		}
@@ -103,6 +116,27 @@ func newSpecimen(t *testing.T, name string, salt int) *specimen {
 	must(t, db.Close())
 	s.content = readAll(t, path)
 	return s
+}
+
+// logged tells which records are put later by small transactions that change pages
+// everywhere: where there is a log, they are in it.
+func logged(bucket, i int) bool { return bucket != 1 && i%16 == 5 }
+
+// scatter puts those records.
+func (s *specimen) scatter(t *testing.T, db *mapleaf.DB, salt int) {
+	t.Helper()
+	for part := range 4 {
+		must(t, db.Update(func(tx *mapleaf.Tx) error {
+			for i, count := range campaignCounts {
+				for j := range count {
+					if k, v := campaignRecord(i, j, salt); logged(i, j) && j/16%4 == part {
+						put(t, tx.Bucket([]byte(damageBuckets[i].name)), k, v)
+					}
+				}
+			}
+			return nil
+		}))
+	}
 }
 
 // readAll returns a file without what was set aside behind its last page.

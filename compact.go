@@ -1,25 +1,29 @@
 package mapleaf
 
-import "errors"
+import (
+	"github.com/mapleafdb/mapleaf/tx"
+)
 
 // Compact copies every bucket of src into dst, which has none of them yet, and
 // packs the pages as densely as they go. A transaction of dst ends when it holds
 // txMaxSize bytes of keys and values; zero means a single one. After an error
 // dst holds what was committed until then.
 func Compact(dst, src *DB, txMaxSize int64) error {
-	c := &compactor{dst: dst, sizeMax: txMaxSize}
+	c := &compactor{dst: dst, sizeMax: txMaxSize, seen: make(map[uint64]struct{})}
 	dst.store.withoutLog(+1) // it would leave holes
 	defer dst.store.withoutLog(-1)
+	defer func() {
+		if c.t != nil { // also after a panic, since nobody else knows of it
+			rollback(c.t)
+		}
+	}()
 	err := src.View(func(t *Tx) error {
 		return t.ForEach(func(name []byte, b *Bucket) error {
 			return c.bucket(nil, name, b)
 		})
 	})
-	if c.t == nil {
+	if c.t == nil || err != nil {
 		return err
-	}
-	if err != nil {
-		return errors.Join(err, c.t.Rollback())
 	}
 	return c.t.Commit()
 }
@@ -30,6 +34,7 @@ type compactor struct {
 	t       *Tx
 	size    int64
 	sizeMax int64
+	seen    map[uint64]struct{} // roots of the buckets that were copied
 }
 
 // room begins the first transaction, and the next one when n more bytes would be
@@ -53,6 +58,12 @@ func (c *compactor) room(n int64) (fresh bool, err error) {
 
 // bucket copies one bucket, which lies below the buckets of path.
 func (c *compactor) bucket(path [][]byte, name []byte, from *Bucket) error {
+	if root := uint64(from.Root()); root != 0 {
+		if _, ok := c.seen[root]; ok {
+			return tx.Corrupt(tx.PageID(root), "is the root of two buckets")
+		}
+		c.seen[root] = struct{}{}
+	}
 	if _, err := c.room(int64(len(name))); err != nil {
 		return err
 	}
@@ -67,7 +78,11 @@ func (c *compactor) bucket(path [][]byte, name []byte, from *Bucket) error {
 	to.FillPercent = 1
 	return from.ForEach(func(k, v []byte) error {
 		if v == nil {
-			if err := c.bucket(path, k, from.Bucket(k)); err != nil {
+			kid := from.Bucket(k)
+			if kid == nil { // it is damaged
+				return from.Tx().Err()
+			}
+			if err := c.bucket(path, k, kid); err != nil {
 				return err
 			}
 			to = c.find(path)

@@ -56,6 +56,34 @@ func (h *hostile) point(at, id int) {
 	le.PutUint32(h.file[at+4:], le.Uint32(h.file[id<<12+16:]))
 }
 
+// records returns where the records of the log begin that the metas name.
+func (h *hostile) records() (all []int) {
+	le := binary.LittleEndian
+	for _, at := range []int{104, 128, 16384 + 104, 16384 + 128} {
+		first := int(le.Uint32(h.file[at:]))
+		for id := first; id < first+int(le.Uint32(h.file[at+4:])) && (id+1)<<12 <= len(h.file); id++ {
+			if le.Uint32(h.file[id<<12+8:]) >= 48 {
+				all = append(all, id<<12)
+			}
+		}
+	}
+	return all
+}
+
+// recordsAfterMeta counts those that say more than the newest meta.
+func (h *hostile) recordsAfterMeta() (n int) {
+	le := binary.LittleEndian
+	newest := max(le.Uint64(h.file[16:]), le.Uint64(h.file[16384+16:]))
+	seen := map[int]bool{}
+	for _, at := range h.records() {
+		if first := le.Uint64(h.file[at+16:]); first > newest && first < newest+100 && !seen[at] {
+			seen[at] = true
+			n++
+		}
+	}
+	return n
+}
+
 func (h *hostile) ref() int  { return h.refs[h.r.IntN(len(h.refs))] }
 func (h *hostile) page() int { return 8 + h.r.IntN(len(h.file)>>12-8) }
 
@@ -85,15 +113,16 @@ var hostileWays = []hostileWay{
 	{"root", func(h *hostile) { // of everything: another page of the file
 		id := h.page()
 		for _, slot := range []int{0, 16384} {
-			h.point(slot+48, id)
+			h.point(slot+40, id)
 		}
 	}},
 	{"extent length", func(h *hostile) { h.word(h.page()<<12 + 12) }},
 	{"page header", func(h *hostile) { h.word(h.page()<<12 + 8 + h.r.IntN(16)) }},
 	{"node header", func(h *hostile) { h.word(h.page()<<12 + 32 + h.r.IntN(12)) }},
 	{"cells", func(h *hostile) {
-		for range 1 + h.r.IntN(4) {
-			h.word(h.page()<<12 + 44 + h.r.IntN(4000))
+		for page := h.page(); h.r.IntN(4) > 0; {
+			h.word(page<<12 + 44 + h.r.IntN(100)) // heads, offsets, children
+			h.word(page<<12 + 44 + h.r.IntN(4000))
 		}
 	}},
 	{"meta", func(h *hostile) {
@@ -102,9 +131,9 @@ var hostileWays = []hostileWay{
 		copy(h.file[16384:], h.file[:168])
 	}},
 	{"log", func(h *hostile) {
-		if at := logAt(h.file); at > 0 && at+8192 < len(h.file) {
+		if records := h.records(); len(records) > 0 {
 			for range 1 + h.r.IntN(3) {
-				h.word(at + h.r.IntN(2)<<12 + h.r.IntN(120))
+				h.word(records[h.r.IntN(len(records))] + 8 + h.r.IntN(150))
 			}
 		}
 	}},
@@ -201,5 +230,73 @@ func TestHostileLog(t *testing.T) {
 			le.PutUint64(record, sum.Sum64())
 			t.Run(fmt.Sprint(i, " ", first), func(t *testing.T) { useFile(t, file, false) })
 		}
+	}
+}
+
+// circle makes a database with bucket a, b in it and c in that, and lets c lead to the
+// bucket that is so many levels above it.
+func circle(t *testing.T, levels int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "db")
+	db, err := mapleaf.Open(path, 0o600, &mapleaf.Options{NoSync: true})
+	must(t, err)
+	var roots []int
+	must(t, db.Update(func(tx *mapleaf.Tx) error {
+		b := mustBucket(t, tx, "a")
+		fill(t, b, 300, 100)
+		for _, name := range []string{"b", "c"} {
+			b = mustBucket(t, b, name)
+			fill(t, b, 300, 100)
+		}
+		return nil
+	}))
+	must(t, db.View(func(tx *mapleaf.Tx) error {
+		b := tx.Bucket([]byte("a"))
+		for _, name := range []string{"b", "c"} {
+			roots = append(roots, int(b.Root()))
+			b = b.Bucket([]byte(name))
+		}
+		roots = append(roots, int(b.Root()))
+		return nil
+	}))
+	must(t, db.Close())
+	h := newHostile(nil, readAll(t, path))
+	for _, at := range h.refs {
+		if int(binary.LittleEndian.Uint32(h.file[at:])) == roots[2] {
+			h.point(at, roots[2-levels])
+		}
+	}
+	reseal(h.file)
+	must(t, os.WriteFile(path, h.file, 0o600))
+	return path
+}
+
+// Buckets that are nested in a circle end no process: whoever walks them is told.
+func TestBucketsInCircle(t *testing.T) {
+	for _, levels := range []int{1, 2} {
+		path := circle(t, levels)
+		db, err := mapleaf.Open(path, 0o600, nil)
+		must(t, err)
+		wantErr(t, "inspect", db.View(func(tx *mapleaf.Tx) error {
+			tx.Inspect()
+			return nil
+		}), mapleaf.ErrCorrupt)
+		wantErr(t, "stats", db.View(func(tx *mapleaf.Tx) error {
+			tx.Bucket([]byte("a")).Stats()
+			return nil
+		}), mapleaf.ErrCorrupt)
+		wantErr(t, "walk", db.View(func(tx *mapleaf.Tx) error {
+			b := tx.Bucket([]byte("a")).Bucket([]byte("b"))
+			for i := 0; b != nil; i++ { // c leads to b, or to a
+				b = b.Bucket([]byte([][]string{{"c"}, {"c", "b"}}[levels-1][i%levels]))
+			}
+			return tx.Err()
+		}), mapleaf.ErrCorrupt)
+		wantErr(t, "delete", db.Update(func(tx *mapleaf.Tx) error {
+			return tx.DeleteBucket([]byte("a"))
+		}), mapleaf.ErrCorrupt)
+		dst := openDB(t, noSync)
+		wantErr(t, "compact", mapleaf.Compact(dst.DB, db, 1<<20), mapleaf.ErrCorrupt)
+		must(t, db.Close())
 	}
 }

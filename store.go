@@ -428,7 +428,7 @@ func (s *store) Path() string { return s.path }
 // Fault implements tx.Host.
 func (s *store) Fault(recovered any) error {
 	if f := mmapfile.AsFault(recovered); f != nil {
-		return f
+		return fmt.Errorf("mapleaf: read database: %w", f)
 	}
 	return nil
 }

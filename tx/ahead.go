@@ -136,7 +136,7 @@ func (s *Snapshot) leafAhead(ref Ref) {
 		return
 	}
 	from := 0
-	if resident || s.Nodes[ref.ID].Load() == ref.Stamp {
+	if resident || ref.Stamp != 0 && s.Nodes[ref.ID].Load() == ref.Stamp {
 		from = min(HeaderSize+node(page[HeaderSize:]).low(), len(page)-1)
 	}
 	prefetch(&page[from], min(walkAhead, len(page)-from))

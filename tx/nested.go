@@ -51,6 +51,10 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 	_, from, to := n.valueAt(i)
 	kid.tx, kid.header, kid.FillPercent = t, DecodeBucketHeader(n[from:to]), DefaultFillPercent
 	kid.depth = b.depth + 1
+	if kid.depth > maxNesting || kid.header.Root.ID != 0 && kid.header.Root == b.header.Root {
+		t.fail(Corrupt(kid.header.Root.ID, "buckets are nested in a circle"))
+		return nil
+	}
 	if from += BucketHeaderSize; from < to {
 		kid.inline = t.snap.placeOf(n, p, from, to)
 	}
@@ -169,6 +173,7 @@ func (b *Bucket) DeleteBucket(name []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	t.writing.cleared = 0
 	if err := kid.clear(); err != nil {
 		t.fail(err)
 		return err
@@ -390,7 +395,8 @@ func (b *Bucket) clear() error {
 // clearTree frees the tree at ref with its extents and nested buckets.
 func (b *Bucket) clearTree(ref Ref, depth int) error {
 	t := b.tx
-	if depth > maxDepth {
+	t.writing.cleared++
+	if depth > maxDepth || t.writing.cleared > uint64(t.snap.HWM) {
 		return b.tooDeep()
 	}
 	n, p, err := t.snap.load(ref)

@@ -38,6 +38,7 @@ func (b *Bucket) deleteRange(lo, hi []byte) (uint64, error) {
 	if b.header.Root.ID == 0 {
 		return 0, nil
 	}
+	b.tx.writing.cleared = 0
 	root, deleted, err := b.prune(b.header.Root, lo, hi, 0)
 	if err != nil || deleted == 0 {
 		return 0, err

@@ -64,7 +64,8 @@ type writing struct {
 	own      Snapshot // what the transaction has built; snap points to it
 	base     TxID     // what Snapshot.Written said when it began
 	onCommit []func()
-	fresh    int // how many pages of born have new ids
+	fresh    int    // how many pages of born have new ids
+	cleared  uint64 // nodes by the call that runs; more than there are pages is damage
 
 	// The bucket at whose end path leads since a record was appended there,
 	// and its version then.

@@ -242,10 +242,21 @@ type BucketStructure struct {
 }
 
 // Inspect returns the tree of buckets below b, which is itself named "root".
-func (b *Bucket) Inspect() BucketStructure { return b.inspect("root") }
+func (b *Bucket) Inspect() BucketStructure {
+	return b.inspect("root", make(map[PageID]struct{}))
+}
 
-func (b *Bucket) inspect(name string) BucketStructure {
+// inspect is Inspect that knows which buckets were seen, by their roots: who finds one
+// again is led in a circle.
+func (b *Bucket) inspect(name string, seen map[PageID]struct{}) BucketStructure {
 	s := BucketStructure{Name: name}
+	if root := b.header.Root.ID; root != 0 {
+		if _, ok := seen[root]; ok {
+			b.tx.fail(Corrupt(root, "is the root of two buckets"))
+			return s
+		}
+		seen[root] = struct{}{}
+	}
 	c := b.Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		if c.kind != valueBucket {
@@ -253,7 +264,7 @@ func (b *Bucket) inspect(name string) BucketStructure {
 			continue
 		}
 		if kid := b.Bucket(k); kid != nil {
-			s.Children = append(s.Children, kid.inspect(string(k)))
+			s.Children = append(s.Children, kid.inspect(string(k), seen))
 		}
 	}
 	return s
