@@ -22,7 +22,7 @@ import (
 //	   which a crash may remove where it cannot be replaced in one step.
 //	N2 After every open and lock the path must still name the open inode; if
 //	   not, somebody has replaced it meanwhile, and the opening begins again.
-//	N3 A file that is neither empty nor a Mapleaf database is not touched.
+//	N3 What is neither an empty file nor a Mapleaf database is not touched.
 //	N4 A creation that fails leaves nothing behind.
 
 // file is what the page manager asks of the file beneath it. Tests put a layer
@@ -169,6 +169,10 @@ func (o *Options) openExisting(path string) (*openFile, error) {
 
 func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.Access) (
 	*openFile, error) {
+	// A pipe keeps who opens it waiting, and neither it nor a device is to be replaced.
+	if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeType&^fs.ModeDir) != 0 {
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrInvalid, path)
+	}
 	osf, err := o.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err
