@@ -234,6 +234,9 @@ func (p *peers) attend() {
 		}
 		if err != nil {
 			p.s.fail(err)
+			if p.held.Load() && p.shared.Load() {
+				p.yield() // nobody can ask for it any more
+			}
 		}
 		if err == nil && p.held.Load() {
 			ctx, cancel := context.WithTimeout(p.life, attendTick)

@@ -181,6 +181,7 @@ func (s *store) growFile(need int64) error {
 		return fmt.Errorf("mapleaf: grow file: %w", err)
 	}
 	s.fileSize = want
+	s.sized.Store(want)
 	return nil
 }
 

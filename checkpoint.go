@@ -308,6 +308,9 @@ func (s *store) beginCheckpoint(e *epoch) {
 func (s *store) runCheckpoint(e *epoch) {
 	defer s.settled()
 	defer s.writing.Unlock()
+	if err := s.uncut(); err != nil {
+		s.fail(err)
+	}
 	if s.failed() == nil {
 		_ = s.checkpoint(e, s.bulk, e.sync) // the next call gets its error
 	}

@@ -82,6 +82,11 @@ func (s *store) sealNext() *batch {
 
 // commit makes the batch durable, publishes it, and sees to what is due then.
 func (s *store) commit(b *batch) error {
+	if b.sync || b.lazy {
+		if err := s.uncut(); err != nil {
+			return s.fail(err)
+		}
+	}
 	if b.pages {
 		return s.commitPages(b)
 	}
@@ -99,6 +104,17 @@ func (s *store) commit(b *batch) error {
 	}
 	s.checkpointWhenIdle()
 	return nil
+}
+
+// uncut returns an error if somebody has cut the file short. To write behind the cut
+// would fill it with zeros, which nobody could tell from data who has verified those
+// pages before; as it is, reading them is a fault.
+func (s *store) uncut() error {
+	size, err := s.file.Size()
+	if had := s.sized.Load(); err == nil && size < had {
+		err = tx.Corrupt(tx.PageID(size>>s.shift), "file was cut off here, and had %d bytes", had)
+	}
+	return err
 }
 
 // syncSoon sees to it that a batch that was written is durable soon (Options.Lazy). What

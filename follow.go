@@ -215,6 +215,7 @@ func (s *store) reload(r *recovered) error {
 		return err
 	}
 	s.fileSize = size
+	s.sized.Store(size)
 	s.unclean = !r.meta.closed
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -29,6 +29,9 @@ func killOptions(log bool) *Options {
 	return &Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 512 << 10}
 }
 
+// testChildren are further children, by the variable that names their file.
+var testChildren = map[string]func(path string) error{}
+
 func TestMain(m *testing.M) {
 	if path := os.Getenv(killEnv); path != "" {
 		fmt.Fprintln(os.Stderr, killChild(path))
@@ -40,6 +43,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	for env, child := range testChildren {
+		if path := os.Getenv(env); path != "" {
+			fmt.Fprintln(os.Stderr, child(path))
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }

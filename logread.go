@@ -2,7 +2,6 @@ package mapleaf
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -57,10 +56,7 @@ func readLog(f file, m *meta) (*logTail, error) {
 // readExtent reads a whole extent.
 func readExtent(f file, x extent, pageSize int) ([]byte, error) {
 	b := make([]byte, int(x.count)*pageSize)
-	if _, err := f.ReadAt(b, int64(x.first)*int64(pageSize)); err != nil {
-		return nil, fmt.Errorf("mapleaf: read log at page %d: %w", x.first, err)
-	}
-	return b, nil
+	return b, readPage(f, b, x.first, int64(x.first)*int64(pageSize))
 }
 
 // follow takes the records at the head of an extent that go on where the tail ends,

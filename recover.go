@@ -203,6 +203,19 @@ func checkSize(m *meta, size int64) error {
 	return nil
 }
 
+// readPage reads at page id, what is there by all that is known: so if the file ends
+// before that, it was cut.
+func readPage(f file, b []byte, id tx.PageID, off int64) error {
+	_, err := f.ReadAt(b, off)
+	if errors.Is(err, io.EOF) {
+		return tx.Corrupt(id, "file ends here")
+	}
+	if err != nil {
+		return fmt.Errorf("mapleaf: read page %d: %w", id, err)
+	}
+	return nil
+}
+
 // readBytes is how much of an extent is read at a time.
 const readBytes = 1 << 20
 
@@ -231,8 +244,8 @@ func eachExtent(f file, m *meta, fn func(piece []byte, off int64) error) error {
 		sum.begin(e.first)
 		for left > 0 {
 			piece := buf[:min(left, readBytes)]
-			if _, err := f.ReadAt(piece, off); err != nil {
-				return fmt.Errorf("mapleaf: read page %d: %w", e.first, err)
+			if err := readPage(f, piece, e.first, off); err != nil {
+				return err
 			}
 			sum.add(piece)
 			if fn != nil {
@@ -262,8 +275,9 @@ func readManifest(f file, m *meta) ([]manifestEntry, error) {
 				m.manPages, m.entryCount)
 		}
 		buf := make([]byte, int(m.manPages)*m.pageSize)
-		if _, err := f.ReadAt(buf, int64(m.manifest.ID)*int64(m.pageSize)); err != nil {
-			return nil, fmt.Errorf("mapleaf: read manifest: %w", err)
+		off := int64(m.manifest.ID) * int64(m.pageSize)
+		if err := readPage(f, buf, m.manifest.ID, off); err != nil {
+			return nil, err
 		}
 		h, err := checkExtent(buf, m.manifest, tx.KindManifest, m.hwm)
 		if err != nil {

@@ -2,7 +2,6 @@ package mapleaf
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
@@ -55,8 +54,8 @@ func readChain(f file, m *meta, first tx.PageID, known func(tx.Ref) bool) (
 			return nil, tx.Corrupt(ref.ID, "chain leads here a second time or out of the file")
 		}
 		seen[ref.ID] = struct{}{}
-		if _, err := f.ReadAt(buf, int64(ref.ID)*int64(m.pageSize)); err != nil {
-			return nil, fmt.Errorf("mapleaf: read page %d of the chain: %w", ref.ID, err)
+		if err := readPage(f, buf, ref.ID, int64(ref.ID)*int64(m.pageSize)); err != nil {
+			return nil, err
 		}
 		h, err := checkExtent(buf, ref, tx.KindChain, m.hwm)
 		if err != nil {

@@ -80,8 +80,9 @@ type store struct {
 	replaced []replacedPages // whose buffers may still be seen
 	prunes   uint64
 	fileSize int64
-	seen     tx.TxID   // the largest txid that the file showed at opening
-	bulk     *openFile // the same file for checkpoints (K4), nil until there is a log
+	sized    atomic.Int64 // the same, for the committer
+	seen     tx.TxID      // the largest txid that the file showed at opening
+	bulk     *openFile    // the same file for checkpoints (K4), nil until there is a log
 
 	mu struct {
 		sync.Mutex
@@ -185,6 +186,7 @@ func (s *store) recover() (*logTail, error) {
 	if s.fileSize, err = s.file.Size(); err != nil {
 		return nil, err
 	}
+	s.sized.Store(s.fileSize)
 	s.log.extents = r.meta.logs
 	s.meta, s.metaSlot, s.seen = r.meta, r.slot, r.seen
 	s.pageSize, s.fileID = r.meta.pageSize, r.meta.fileID

@@ -73,6 +73,31 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	}
 }
 
+// TestTruncatedInLoop cuts the file while the body of a loop over it reads a value: the
+// fault passes through the iterator, and becomes the error of the transaction.
+func TestTruncatedInLoop(t *testing.T) {
+	db, path := cutDB(t)
+	for name, all := range map[string]func(*mapleaf.Bucket) iter.Seq2[[]byte, []byte]{
+		"All": (*mapleaf.Bucket).All, "Backward": (*mapleaf.Bucket).Backward,
+	} {
+		var fault *mapleaf.FaultError
+		sum := 0
+		err := db.View(func(tx *mapleaf.Tx) error {
+			for _, v := range all(tx.Bucket([]byte("b"))) {
+				must(t, os.Truncate(path, 4096))
+				sum += int(v[0])
+			}
+			return nil
+		})
+		if !errors.As(err, &fault) {
+			t.Errorf("%s: %v, after reading %d", name, err, sum)
+		}
+	}
+	if err := db.Close(); err != nil && !isDamage(err) {
+		t.Error(err)
+	}
+}
+
 // cutDB opens a database whose pages are not yet in use by this process.
 func cutDB(t *testing.T) (*mapleaf.DB, string) {
 	t.Helper()

@@ -5,9 +5,21 @@ import (
 	"iter"
 )
 
-// This file holds the iterators. Each arms its own body: under iter.Pull it
-// runs on another goroutine than View or Update did. The user's loop body runs
-// under the same arming, as it would inside View.
+// This file holds the iterators. Each arms itself: under iter.Pull it runs on
+// another goroutine than View or Update did. A panic of the user's loop body passes
+// through: inside View and Update these turn a fault into their error, and a range
+// function must not stop what its body began.
+
+// guardLoop is guard for an iterator; in tells whether its loop body runs.
+func (t *Tx) guardLoop(old bool, in *bool) {
+	disarmFaults(old)
+	if r := recover(); r != nil {
+		if *in {
+			panic(r)
+		}
+		t.caught(r)
+	}
+}
 
 // All returns an iterator over all keys in byte order; a nested bucket has a nil
 // value. The loop may change the bucket. It stops at the first damage, which
@@ -18,8 +30,8 @@ func (b *Bucket) All() iter.Seq2[[]byte, []byte] { return b.Range(nil, nil) }
 // in byte order. A nil bound is none. Otherwise it is as All.
 func (b *Bucket) Range(lo, hi []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		t := b.tx
-		defer t.guard(armFaults())
+		body := false
+		defer b.tx.guardLoop(armFaults(), &body)
 		c := b.Cursor()
 		var k, v []byte
 		if lo == nil {
@@ -28,9 +40,11 @@ func (b *Bucket) Range(lo, hi []byte) iter.Seq2[[]byte, []byte] {
 			k, v = c.Seek(lo)
 		}
 		for ; k != nil && (hi == nil || bytes.Compare(k, hi) < 0); k, v = c.Next() {
+			body = true
 			if !yield(k, v) {
 				return
 			}
+			body = false
 		}
 	}
 }
@@ -58,13 +72,15 @@ func prefixEnd(prefix []byte) []byte {
 // Otherwise it is as All.
 func (b *Bucket) Backward() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		t := b.tx
-		defer t.guard(armFaults())
+		body := false
+		defer b.tx.guardLoop(armFaults(), &body)
 		c := b.Cursor()
 		for k, v := c.Last(); k != nil; k, v = c.Prev() {
+			body = true
 			if !yield(k, v) {
 				return
 			}
+			body = false
 		}
 	}
 }

@@ -1,0 +1,169 @@
+//go:build (amd64 || 386) && unix
+
+package mapleaf
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A file that another process cuts short, again and again, while goroutines read and
+// write it. The address of a fault is exact on the processors that are named above.
+
+const (
+	cutEnv     = "MAPLEAF_CUT_TEST_FILE"
+	cutSeedEnv = "MAPLEAF_CUT_TEST_SEED"
+)
+
+var cutRounds = flag.Int("cuts", 3, "rounds in which a file is cut while it is in use")
+
+func init() { testChildren[cutEnv] = cutChild }
+
+// cutChild cuts the file at random places, shorter and shorter.
+func cutChild(path string) error {
+	seed, err := strconv.ParseUint(os.Getenv(cutSeedEnv), 10, 64)
+	if err != nil {
+		return err
+	}
+	r := rand.New(rand.NewPCG(seed, 1))
+	for {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if err := os.Truncate(path, r.Int64N(info.Size()+1)); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
+	}
+}
+
+func TestFileCutByAnotherProcess(t *testing.T) {
+	r := testRand(t, 800)
+	faults := 0
+	for round := range *cutRounds {
+		faults += cutRound(t, r, round)
+	}
+	if faults == 0 {
+		t.Error("nobody has met the cut")
+	}
+	t.Logf("%d calls have met a cut", faults)
+}
+
+// cutRound works on a file for a while that is being cut, and returns how many calls
+// have noticed.
+func cutRound(t *testing.T, r *rand.Rand, round int) int {
+	path := filepath.Join(t.TempDir(), "cut.db")
+	o := []*Options{{LogSize: -1}, {logAtOnce: true}, {}}[round%3]
+	db := mustOpen(t, path, o)
+	var m model
+	for range 10 {
+		m = m.orEmpty().mustUpdate(t, db, r, 200)
+	}
+	mustClose(t, db)
+	db, err := Open(path, 0o600, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := childCommand(cutEnv+"="+path, cutSeedEnv+"="+strconv.FormatUint(r.Uint64(), 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var met atomic.Int64
+	end := time.Now().Add(400 * time.Millisecond)
+	var workers sync.WaitGroup
+	for i := range 6 {
+		w := &cutWorker{db: []*DB{db, other}[i%2], r: rand.New(rand.NewPCG(r.Uint64(), 0)), m: m}
+		workers.Go(func() {
+			for time.Now().Before(end) {
+				if err := w.work(i < 2); err != nil {
+					met.Add(1)
+					if wrong := cutError(err); wrong != nil {
+						t.Error(wrong)
+						return
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+	_ = child.Process.Kill()
+	_ = child.Wait() // killed
+	for _, db := range []*DB{db, other} {
+		if err := db.Close(); err != nil && cutError(err) != nil {
+			t.Error(err)
+		}
+	}
+	return int(met.Load())
+}
+
+func (m model) orEmpty() model {
+	if m == nil {
+		return model{}
+	}
+	return m
+}
+
+// cutError returns nil if a cut may cause err.
+func cutError(err error) error {
+	var fault *FaultError
+	var damage *CorruptError
+	if errors.As(err, &fault) || errors.As(err, &damage) || errors.Is(err, ErrFailed) ||
+		errors.Is(err, ErrInvalid) || errors.Is(err, ErrChecksum) {
+		return nil
+	}
+	return fmt.Errorf("a file that is cut gives %w", err)
+}
+
+type cutWorker struct {
+	db *DB
+	r  *rand.Rand
+	m  model
+}
+
+// work reads everything, or changes something. What is read is right.
+func (w *cutWorker) work(write bool) error {
+	if write {
+		return w.db.Update(func(t *Tx) error {
+			b, err := t.CreateBucketIfNotExists([]byte("another"))
+			if err != nil {
+				return err
+			}
+			return b.Put(fmt.Append(nil, w.r.IntN(1000)), make([]byte, w.r.IntN(3000)))
+		})
+	}
+	if w.r.IntN(4) == 0 {
+		return checkErrors(w.db)
+	}
+	return w.db.View(func(t *Tx) error {
+		b := t.Bucket(testBucket)
+		if b == nil {
+			if t.Err() == nil {
+				return errors.New("the bucket is gone without an error")
+			}
+			return t.Err()
+		}
+		for k, v := range b.All() {
+			if w.m[string(k)] != string(v) && t.Err() == nil {
+				return fmt.Errorf("the value of %q differs", k)
+			}
+		}
+		return t.Err()
+	})
+}
