@@ -4,8 +4,6 @@ package mapleaf
 
 import (
 	"errors"
-	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,22 +136,6 @@ func fillDisk(t *testing.T, dir string, o Options) {
 	if err := errors.Join(m.compare(db), checkErrors(db)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// grow puts records that were not there before.
-func (m model) grow(db *DB, round int) (model, error) {
-	next := maps.Clone(m)
-	err := db.Update(func(t *Tx) error {
-		for i := range 20 {
-			key, value := fmt.Sprintf("grow%04d-%02d", round, i), strings.Repeat("v", 500*(i%5))
-			next[key] = value
-			if err := t.Bucket(testBucket).Put([]byte(key), []byte(value)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return next, err
 }
 
 // createOnFullDisk creates a database where there is no room for it, or not for all
