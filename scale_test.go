@@ -1,0 +1,213 @@
+package mapleaf
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/mapleafdb/mapleaf/tx"
+)
+
+// Sizes at the edges of the format: files beyond 64 GiB, which are sparse; the last page
+// id; many buckets; deep trees.
+
+var deepTree = flag.Bool("deep", false, "also test a tree of six levels: 700 MB")
+
+// grownFile makes a database whose next page is id, in a sparse file.
+func grownFile(t *testing.T, id tx.PageID) string {
+	t.Helper()
+	path := tempPath(t)
+	db := mustOpen(t, path, nil)
+	model{}.mustUpdate(t, db, testRand(t, 950), 100)
+	mustClose(t, db)
+	m := readMeta(t, path, 0)
+	m.hwm = id
+	m.txid = m.txid.Next()
+	m.durable = m.txid
+	m.entrySum = manifestSumOf(m.txid, nil)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(id) * int64(m.pageSize)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if _, err := f.WriteAt(m.encode(), slotOffset(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// A file of more than 64 GiB: pages behind that are written, read, freed and cut off.
+func TestBeyond64GiB(t *testing.T) {
+	if !is64Bit {
+		return // it cannot be mapped
+	}
+	const far = 70 << 30 / DefaultPageSize
+	path := grownFile(t, far)
+	r := testRand(t, 951)
+	m := model{}
+	for _, o := range []*Options{
+		{wrapFile: sparseGrowth}, {wrapFile: sparseGrowth, LogSize: -1}, {ReadOnly: true},
+	} {
+		db, err := Open(path, 0o600, o) // Check would name every page that is not there
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.compare(db); err != nil && len(m) > 0 {
+			t.Fatal(err)
+		}
+		for i := 0; i < 20 && !o.ReadOnly; i++ {
+			m = m.mustUpdate(t, db, r, 100)
+		}
+		if top := db.store.meta.hwm; top <= far && len(m) == 0 {
+			t.Fatalf("nothing lies behind page %d, the file ends with page %d", far, top)
+		}
+		mustClose(t, db)
+	}
+}
+
+// sparseGrowth lets a file grow without room: the holes of a sparse one stay holes.
+func sparseGrowth(f file) file { return sparseFile{lazyFile{f}} }
+
+type sparseFile struct{ lazyFile }
+
+func (f sparseFile) Allocate(size int64) error { return f.Truncate(size) }
+
+// The last page id: what needs more pages than there are ids is refused, and what does
+// not goes on.
+func TestLastPageID(t *testing.T) {
+	if !is64Bit {
+		return
+	}
+	db, err := Open(grownFile(t, hwmMax-600), 0o600, &Options{wrapFile: sparseGrowth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	r := testRand(t, 952)
+	m := model{}.mustUpdate(t, db, r, 20)
+	if _, err := m.bigUpdate(db); !errors.Is(err, ErrMaxSizeReached) {
+		t.Fatalf("growth past the last page id: %v", err)
+	}
+	for range 5 {
+		m = m.mustUpdate(t, db, r, 10)
+	}
+	if err := m.compare(db); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestManyBuckets(t *testing.T) {
+	const count = 10_000
+	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy})
+	name := func(i int) []byte { return fmt.Appendf(nil, "bucket%05d", i*7919%count) }
+	for part := range 4 {
+		err := db.Update(func(t *Tx) error {
+			for i := part * count / 4; i < (part+1)*count/4; i++ {
+				b, err := t.CreateBucket(name(i))
+				if err == nil {
+					err = b.Put([]byte("number"), fmt.Append(nil, i))
+				}
+				if err == nil && i%100 == 0 { // some have pages of their own
+					err = b.Put([]byte("large"), make([]byte, 3000))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := db.Update(func(t *Tx) error {
+		for i := range count {
+			b := t.Bucket(name(i))
+			if b == nil || string(b.Get([]byte("number"))) != fmt.Sprint(i) {
+				return fmt.Errorf("bucket %d is not there, or holds something else", i)
+			}
+			if i%2 == 0 {
+				if err := t.DeleteBucket(name(i)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.View(func(t *Tx) error {
+		if n := len(t.Inspect().Children); n != count/2 {
+			return fmt.Errorf("%d buckets are left of %d", n, count/2)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A deep tree: with long keys that share nothing a branch has few children. Five levels
+// take 3 MB of it, and six 30 MB.
+func TestDeepTree(t *testing.T) {
+	records, want := 6_000, 5
+	if *deepTree {
+		records, want = 60_000, 6
+	}
+	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy})
+	r := testRand(t, 953)
+	m := model{}
+	key := func(i int) []byte {
+		k := make([]byte, 900)
+		for j := range k {
+			k[j] = byte(uint64(i+1) * 0x9e3779b97f4a7c15 >> (8 * (j % 8)))
+		}
+		return append(k, fmt.Sprint(i)...)
+	}
+	for from := 0; from < records; from += 1000 {
+		err := db.Update(func(t *Tx) error {
+			b, err := t.CreateBucketIfNotExists(testBucket)
+			for i := from; i < from+1000 && err == nil; i++ {
+				m[string(key(i))] = ""
+				err = b.Put(key(i), nil)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	depth := 0
+	if err := db.View(func(t *Tx) error {
+		depth = t.Bucket(testBucket).Stats().Depth
+		return m.compareTx(t)
+	}); err != nil || depth < want {
+		t.Fatalf("%d records have %d levels, want %d: %v", records, depth, want, err)
+	}
+	for range records / 2 {
+		delete(m, string(key(r.IntN(records))))
+	}
+	if err := db.Update(func(t *Tx) error {
+		b := t.Bucket(testBucket)
+		for i := range records {
+			if _, ok := m[string(key(i))]; !ok {
+				if err := b.Delete(key(i)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.compare(db); err != nil {
+		t.Fatal(err)
+	}
+}
