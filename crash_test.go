@@ -172,10 +172,11 @@ func survivors(r *rand.Rand) map[string]func() bool {
 	}
 }
 
-// crashStep is how many operations lie between the crashes that a test tries.
+// crashStep is how many operations lie between the crashes that a test tries: how the
+// operations fall differs from history to history.
 func crashStep() int {
-	if testing.Short() {
-		return 4 // how the operations fall differs from history to history
+	if *crashPoints < 1000 {
+		return 4
 	}
 	return 1
 }

@@ -3,6 +3,7 @@ package mapleaf
 import (
 	"bufio"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ func killOptions(log bool) *Options {
 	}
 	return &Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 512 << 10}
 }
+
+var killRounds = flag.Int("kills", 60, "rounds of the kill test")
 
 // testChildren are further children, by the variable that names their file.
 var testChildren = map[string]func(path string) error{}
@@ -193,9 +196,9 @@ func killCompare(t *Tx) (uint64, error) {
 
 func TestKill(t *testing.T) {
 	t.Parallel()
-	rounds := 200
+	rounds := *killRounds
 	if testing.Short() {
-		rounds = 20
+		rounds = min(rounds, 20)
 	}
 	r := testRand(t, 70)
 	path := filepath.Join(t.TempDir(), "kill.db")

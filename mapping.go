@@ -42,11 +42,12 @@ type mapping struct {
 	section *mmapfile.Mapping
 	view    *mmapfile.View
 	data    []byte
-	nodes   []atomic.Uint32 // by page: stamp under which it was verified as a node
-	extents []atomic.Uint64 // by first page: the same for extents, and their length
-	last    tx.TxID         // the last txid that it served, once there is a newer one
-	locked  int             // bytes locked into memory
-	pins    int             // write transactions that have not returned yet; under maps.mu
+	tables  *mmapfile.PrivateMemory // of the two that follow; nil if the Go heap has them
+	nodes   []atomic.Uint32         // by page: stamp under which it was verified as a node
+	extents []atomic.Uint64         // by first page: the same for extents, and their length
+	last    tx.TxID                 // the last txid that it served, once there is a newer one
+	locked  int                     // bytes locked into memory
+	pins    int                     // write transactions that have not returned yet; under maps.mu
 }
 
 // liveMappings counts the mappings of all databases of the process.
@@ -112,22 +113,41 @@ func (s *store) mapBytes(size int64) (m *mapping, err error) {
 		return nil, errors.Join(err, section.Close())
 	}
 	data := view.Bytes()
-	pages := len(data) >> s.shift
+	m = &mapping{section: section, view: view, data: data[:len(data):len(data)]}
 	liveMappings.Add(1)
-	return &mapping{
-		section: section,
-		view:    view,
-		data:    data[:len(data):len(data)],
-		nodes:   make([]atomic.Uint32, pages),
-		extents: make([]atomic.Uint64, pages),
-	}, nil
+	if err := m.makeTables(len(data) >> s.shift); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+// heapPages is for how many pages the tables may take memory of the Go heap, which ends
+// the process when there is not enough. For a sparse file of terabytes they have
+// gigabytes, of which hardly any are touched.
+const heapPages = 1 << 20
+
+func (m *mapping) makeTables(pages int) (err error) {
+	if pages <= heapPages {
+		m.nodes, m.extents = make([]atomic.Uint32, pages), make([]atomic.Uint64, pages)
+		return nil
+	}
+	if m.tables, err = mmapfile.NewSparseMemory(12 * pages); err != nil {
+		return err
+	}
+	b := m.tables.Bytes()
+	m.extents, m.nodes = mmapfile.Uint64s(b[:8*pages]), mmapfile.Uint32s(b[8*pages:])
+	return nil
 }
 
 // close unmaps.
 func (m *mapping) close() error {
 	liveMappings.Add(-1)
-	m.data = nil
-	return errors.Join(m.view.Close(), m.section.Close())
+	m.data, m.nodes, m.extents = nil, nil, nil
+	var err error
+	if m.tables != nil {
+		err = m.tables.Free()
+	}
+	return errors.Join(err, m.view.Close(), m.section.Close())
 }
 
 // lock keeps the first size bytes in memory.
@@ -146,8 +166,12 @@ func (m *mapping) lock(size int64) error {
 // there meanwhile gets lost, and is verified again.
 func (m *mapping) inherit(old *mapping) {
 	for i := range old.nodes {
-		m.nodes[i].Store(old.nodes[i].Load())
-		m.extents[i].Store(old.extents[i].Load())
+		if stamp := old.nodes[i].Load(); stamp != 0 { // else nothing is touched
+			m.nodes[i].Store(stamp)
+		}
+		if mark := old.extents[i].Load(); mark != 0 {
+			m.extents[i].Store(mark)
+		}
 	}
 }
 

@@ -1,9 +1,10 @@
 package mapleaf
 
 import (
+	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -13,15 +14,11 @@ import (
 // Sizes at the edges of the format: files beyond 64 GiB, which are sparse; the last page
 // id; many buckets; deep trees.
 
-var deepTree = flag.Bool("deep", false, "also test a tree of six levels: 700 MB")
-
 // grownFile makes a database whose next page is id, in a sparse file.
 func grownFile(t *testing.T, id tx.PageID) string {
 	t.Helper()
 	path := tempPath(t)
-	db := mustOpen(t, path, nil)
-	model{}.mustUpdate(t, db, testRand(t, 950), 100)
-	mustClose(t, db)
+	mustClose(t, mustOpen(t, path, nil))
 	m := readMeta(t, path, 0)
 	m.hwm = id
 	m.txid = m.txid.Next()
@@ -154,29 +151,27 @@ func TestManyBuckets(t *testing.T) {
 	}
 }
 
-// A deep tree: with long keys that share nothing a branch has few children. Five levels
-// take 3 MB of it, and six 30 MB.
+// A deep tree: where separators are long, since neighbours share most of a long key and
+// those of a page do not, a branch of a small page has few children.
 func TestDeepTree(t *testing.T) {
-	records, want := 6_000, 5
-	if *deepTree {
-		records, want = 60_000, 6
-	}
+	const records, want = 4_000, 6
 	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy})
 	r := testRand(t, 953)
-	m := model{}
+	m, value := model{}, make([]byte, 600)
 	key := func(i int) []byte {
-		k := make([]byte, 900)
-		for j := range k {
-			k[j] = byte(uint64(i+1) * 0x9e3779b97f4a7c15 >> (8 * (j % 8)))
+		group := rand.New(rand.NewPCG(uint64(i/16), 0))
+		k := make([]byte, 0, 1000)
+		for len(k) < 960 {
+			k = binary.LittleEndian.AppendUint64(k, group.Uint64())
 		}
-		return append(k, fmt.Sprint(i)...)
+		return fmt.Appendf(k, "%06d", i)
 	}
 	for from := 0; from < records; from += 1000 {
 		err := db.Update(func(t *Tx) error {
 			b, err := t.CreateBucketIfNotExists(testBucket)
 			for i := from; i < from+1000 && err == nil; i++ {
-				m[string(key(i))] = ""
-				err = b.Put(key(i), nil)
+				m[string(key(i))] = string(value)
+				err = b.Put(key(i), value)
 			}
 			return err
 		})

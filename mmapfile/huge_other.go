@@ -3,3 +3,5 @@
 package mmapfile
 
 func adviseHuge([]byte) {}
+
+const mapSparse = 0

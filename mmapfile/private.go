@@ -20,6 +20,19 @@ func NewPrivateMemory(size int) (*PrivateMemory, error) {
 	return &PrivateMemory{b[:size:size]}, nil
 }
 
+// NewSparseMemory is NewPrivateMemory for tables of which little will be touched: on
+// Linux it may be larger than the system has memory, and comes in small pages.
+func NewSparseMemory(size int) (*PrivateMemory, error) {
+	if size <= 0 {
+		return nil, wrap("allocate", "", ErrRange)
+	}
+	b, err := allocateSparse(size)
+	if err != nil {
+		return nil, wrap("allocate", "", err)
+	}
+	return &PrivateMemory{b[:size:size]}, nil
+}
+
 // Bytes returns the memory. It is valid until Free; to touch it afterwards is a fault.
 func (m *PrivateMemory) Bytes() []byte { return m.b }
 

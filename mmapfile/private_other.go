@@ -4,4 +4,6 @@ package mmapfile
 
 func allocatePrivate(size int) ([]byte, error) { return make([]byte, size), nil }
 
+func allocateSparse(size int) ([]byte, error) { return make([]byte, size), nil }
+
 func freePrivate([]byte) error { return nil }

@@ -16,4 +16,9 @@ func allocatePrivate(size int) ([]byte, error) {
 	return b, err
 }
 
+func allocateSparse(size int) ([]byte, error) {
+	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|mapSparse)
+}
+
 func freePrivate(b []byte) error { return unix.Munmap(b) }

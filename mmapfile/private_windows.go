@@ -15,6 +15,8 @@ func allocatePrivate(size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(pointerTo(at)), size), nil
 }
 
+func allocateSparse(size int) ([]byte, error) { return allocatePrivate(size) }
+
 func freePrivate(b []byte) error {
 	return windows.VirtualFree(uintptr(unsafe.Pointer(unsafe.SliceData(b))), 0,
 		windows.MEM_RELEASE)

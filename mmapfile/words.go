@@ -32,3 +32,14 @@ func (v *View) word(off, size int) unsafe.Pointer {
 	}
 	return unsafe.Pointer(&data[off])
 }
+
+// Uint32s returns memory, that of PrivateMemory for one, as atomic variables. It begins
+// at a multiple of 4, and what is left over at its end is not among them.
+func Uint32s(b []byte) []atomic.Uint32 {
+	return unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+// Uint64s is Uint32s for 8 bytes each, at multiples of 8.
+func Uint64s(b []byte) []atomic.Uint64 {
+	return unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8)
+}
