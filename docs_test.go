@@ -60,7 +60,7 @@ func TestReadmeCommands(t *testing.T) {
 // TestLinks follows every link of the documents to a file of the checkout.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)]+)\)`)
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"} {
 		for _, found := range link.FindAllStringSubmatch(readDocument(t, name), -1) {
 			target, _, _ := strings.Cut(found[1], "#")
 			if target == "" || strings.Contains(target, "://") {

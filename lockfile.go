@@ -165,6 +165,9 @@ func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
 	if err != nil {
 		return nil, err
 	}
+	if err := narrow(osf, mode); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLockFile, path, err), osf.Close())
+	}
 	mf, err := mmapfile.FromOS(osf, mmapfile.ReadWrite)
 	if err != nil {
 		return nil, err
@@ -198,6 +201,22 @@ func openLockFile(path string, o *Options, mode fs.FileMode, create bool) (
 		return nil, err
 	}
 	return l, l.findWords()
+}
+
+// narrow makes sure that nobody may write to the lock file who may not write to the
+// data file, whose permissions mode is: somebody else may have put it there.
+func narrow(f *os.File, mode fs.FileMode) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("no regular file")
+	}
+	if info.Mode().Perm()&^mode&0o022 == 0 {
+		return nil
+	}
+	return f.Chmod(info.Mode().Perm() & mode)
 }
 
 // sealLockFile makes a lock file that holds a seal and nothing else (Q6).

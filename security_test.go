@@ -119,6 +119,15 @@ func TestLinksInSharedFolder(t *testing.T) {
 			t.Errorf("CopyFile has followed a link")
 		}
 	})
+	t.Run("wide lock file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "db")
+		must(t, os.WriteFile(path+"-lock", nil, 0o600))
+		must(t, os.Chmod(path+"-lock", 0o666))
+		db, err := mapleaf.Open(path, 0o600, &mapleaf.Options{NoSync: true})
+		must(t, err)
+		must(t, db.Close())
+		wantAtMost(t, path+"-lock", 0o600)
+	})
 	for _, readOnly := range []bool{false, true} {
 		t.Run(fmt.Sprint("pipe for a file ", readOnly), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "db")
