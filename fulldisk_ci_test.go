@@ -38,7 +38,8 @@ func smallDisks(t *testing.T) (dirs map[string]string) {
 	if err := os.WriteFile(image, make([]byte, 8<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", image).CombinedOutput(); err != nil {
+	mkfs := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", image)
+	if out, err := mkfs.CombinedOutput(); err != nil {
 		t.Logf("NOT TESTED: a full ext4: mkfs.ext4: %v: %s", err, out)
 	} else {
 		mount("ext4", "-o", "loop", image)

@@ -273,8 +273,11 @@ func (p *powerRun) lose(dir string, at int, r *rand.Rand, skip func(int) bool) (
 
 func TestPowerLoss(t *testing.T) {
 	seeds := testRand(t, 600)
-	states := 0
-	for round := 0; states < *crashPoints; round++ {
+	states, points := 0, *crashPoints
+	if testing.Short() {
+		points /= 4
+	}
+	for round := 0; states < points; round++ {
 		plan := powerPlans[round%len(powerPlans)]
 		seed := seeds.Uint64()
 		r := rand.New(rand.NewPCG(seed, 0))
