@@ -319,6 +319,9 @@ func (s *store) runCheckpoint(e *epoch) {
 // checkpoint writes an epoch that is durable by the log, or of which nothing has to be,
 // through f. The caller holds writing.
 func (s *store) checkpoint(e *epoch, f file, durable bool) error {
+	if err := s.failed(); err != nil { // K3
+		return err
+	}
 	w := &write{epoch: e, pages: s.counted(e)}
 	plan, err := s.planLogs(w, -1)
 	if err != nil {

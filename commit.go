@@ -143,6 +143,9 @@ func (s *store) syncSoon(b *batch) error {
 func (s *store) commitPages(b *batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := s.failed(); err != nil { // a checkpoint has, on whose pages these stand
+		return err
+	}
 	if err := s.startWriting(); err != nil {
 		return s.fail(err)
 	}

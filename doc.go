@@ -49,15 +49,41 @@
 //
 // With Lazy the file holds, after a power cut, the state after some transaction and
 // every one before it. With NoSync it may be damaged; Check and every read notice.
-// [DB.Sync] makes everything durable in each mode. All of it assumes a drive that
-// keeps what it has acknowledged, writes sectors of 512 bytes whole or not at all,
-// and reports errors.
+// [DB.Sync] makes everything durable in each mode.
 //
 // A commit writes the pages that it changed; or, once small commits have shown that
 // this pays, its operations into a redo log, and the pages later and together
 // ([Options.CheckpointBytes], [Options.LogSize]). The log lies in the file, and Close
 // takes it out again. After a crash Open replays it, also for reading only, then in
 // memory.
+//
+// # Assumptions, and how the promises are tested
+//
+// Of the drive and the file system: what a sync has covered stays; a sector of 512
+// bytes that was not being written stays as it was; an error is reported, once at
+// least. Nothing is assumed of what was written and not synced: it may be there or
+// not, in any order, sector by sector, be zeros or noise, and the size of the file may
+// have changed or not. After a sync that failed, what the cache shows is not taken
+// for what the drive has (asked on Linux; elsewhere it is written again). A new name
+// in a folder stays once the folder was synced. All processes are on one machine, and
+// nobody else writes to the file: what is put there while it is open, into pages that
+// were verified already, is not noticed.
+//
+// Each promise has a test that fails without what keeps it; here with the counts of the
+// last large run, none of which found a fault that is left:
+//
+//	promise                  test                                         count
+//	power loss: default,     TestPowerLoss: states of a simulated disk    @POWER@ states
+//	Lazy, many processes     of eleven workloads, with a second loss
+//	kill -9                  TestKill, TestTorture                        @KILL@
+//	a call that fails        TestEveryCallOfTheSystemFails, TestFullDisk, @CALLS@ calls
+//	                         TestFileSizeLimit, TestInterruptedCalls
+//	damage is no data        TestDamageCampaign, TestDamageCommands       @DAMAGE@ files
+//	hostile files            TestHostileFiles, the fuzz targets           @HOSTILE@ files
+//	a cut under an open file TestFileCutByAnotherProcess                  @CUT@
+//
+// NoSync promises what the table says, and no more is tested of it than kill -9 and
+// the damage that Check finds.
 //
 // # Errors
 //
