@@ -181,7 +181,7 @@ func (b *backup) extent(id tx.PageID) (uint32, error) {
 // committer may be writing its own.
 func (b *backup) dirty(p *tx.Page) (uint32, error) {
 	buf := make([]byte, len(p.Buf))
-	copy(buf[headerSize:], p.Counted(&b.snap.Overlay).Body())
+	copy(buf[headerSize:], p.Counted(&b.snap.Overlay, nil).Body())
 	count := uint32(len(buf) >> b.s.shift)
 	h := pageHeader{
 		id: p.ID, count: count, birth: birthOf(p.Stamp, b.txid), kind: p.Kind, file: b.s.tag,

@@ -89,7 +89,7 @@ func (s *store) born(e *epoch) []*tx.Page {
 func (s *store) counted(e *epoch) []*tx.Page {
 	pages := s.born(e)
 	for i, p := range pages {
-		pages[i] = p.Counted(&e.state.Overlay)
+		pages[i] = p.Counted(&e.state.Overlay, e.holds)
 	}
 	return pages
 }

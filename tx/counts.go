@@ -41,14 +41,15 @@ func (s *Snapshot) below(n node, p *Page, i int) uint64 {
 	if p == nil || !p.stale.Load() {
 		return n.below(i)
 	}
-	return s.Overlay.below(n, i, 0)
+	return s.Overlay.below(n, i, 0, nil)
 }
 
-// below does so for a branch that is stale.
-func (o *Overlay) below(n node, i, depth int) uint64 {
+// below does so for a branch that is stale. It looks at the pages of
+// which in says so, or at all if that is nil.
+func (o *Overlay) below(n node, i, depth int, in func(*Page) bool) uint64 {
 	ref := n.child(i)
 	p := o.Get(ref.ID)
-	if p == nil || p.Stamp != ref.Stamp || depth > maxDepth {
+	if p == nil || p.Stamp != ref.Stamp || depth > maxDepth || in != nil && !in(p) {
 		return n.below(i)
 	}
 	kid := node(p.Body())
@@ -57,26 +58,29 @@ func (o *Overlay) below(n node, i, depth int) uint64 {
 	}
 	var sum uint64
 	for j := range kid.count() + 1 {
-		sum += o.below(kid, j, depth+1)
+		sum += o.below(kid, j, depth+1, in)
 	}
 	return sum
 }
 
 // recount makes the counts in n right, which are those of a stale branch.
-func (o *Overlay) recount(n node) {
+func (o *Overlay) recount(n node, in func(*Page) bool) {
 	for i := range n.count() + 1 {
-		n.setBelow(i, o.below(n, i, 0))
+		n.setBelow(i, o.below(n, i, 0, in))
 	}
 }
 
 // Counted returns p with its record counts as the pages in o say: p itself, or a copy
-// if they are not noted in it yet. That is what is to be written.
-func (p *Page) Counted(o *Overlay) *Page {
+// if they are not noted in it yet. That is what is to be written. Of the pages in o those
+// count that in reports, which are those of p's epoch: what p notes of older ones is right
+// (C3), and their memory may be used for others once they are written. Nil is for who
+// sees all of o.
+func (p *Page) Counted(o *Overlay, in func(*Page) bool) *Page {
 	if !p.stale.Load() {
 		return p
 	}
 	c := &Page{Buf: make([]byte, len(p.Buf)), ID: p.ID, Stamp: p.Stamp, Kind: p.Kind}
 	copy(c.Body(), p.Body()) // the header is the store's, who may be writing it
-	o.recount(c.Body())
+	o.recount(c.Body(), in)
 	return c
 }

@@ -221,7 +221,7 @@ func (p *memPager) Spill(sn *Snapshot, pages []*Page) error {
 
 // frame writes a page into an image.
 func (s *memStore) frame(data []byte, page *Page, overlay Overlay) {
-	page = page.Counted(&overlay)
+	page = page.Counted(&overlay, nil)
 	binary.LittleEndian.PutUint32(page.Buf, uint32(page.ID))
 	setU32(page.Buf[4:], page.Stamp)
 	setU32(page.Buf[8:], uint32(len(page.Buf)>>s.state.Shift))

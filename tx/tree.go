@@ -253,7 +253,7 @@ func (t *Tx) ownFrame(f *frame) error {
 	copy(p.Body(), f.node)
 	p.tidy = f.node.tidy()
 	if f.page != nil && f.page.stale.Load() {
-		t.own.Overlay.recount(p.Body()) // C3
+		t.own.Overlay.recount(p.Body(), nil) // C3
 	}
 	t.free(f.ref, 1)
 	f.node, f.page, f.ref = p.Body(), p, p.Ref()
