@@ -163,19 +163,27 @@ func Replay(t *Tx, ops []byte) error {
 	}
 	r := opReader{rest: ops, buckets: []*Bucket{&t.root}}
 	for len(r.rest) > 0 {
-		code := r.rest[0]
-		r.rest = r.rest[1:]
-		b := r.bucket()
+		o := r.next()
 		err := r.err
 		if err == nil {
-			err = r.do(b, code)
+			err = r.do(&o)
 		}
 		if err != nil {
 			return fmt.Errorf("replay operation %d, %d bytes before the end: %w",
-				code, len(r.rest), err)
+				o.code, len(r.rest), err)
 		}
 	}
 	return t.Err()
+}
+
+// An operation is one of the list, decoded.
+type operation struct {
+	code   byte
+	bucket *Bucket
+	to     *Bucket // of a move
+	key    []byte  // or name, or lower bound
+	value  []byte  // or upper bound
+	number uint64  // sequence, or which bounds there are
 }
 
 // An opReader reads operations.
@@ -185,81 +193,70 @@ type opReader struct {
 	err     error
 }
 
-// do carries out one operation on b, whose further arguments come next.
-func (r *opReader) do(b *Bucket, code byte) error {
-	switch code {
-	case opOpen:
-		return r.open(b, r.string())
-	case opCreate:
-		name := r.string()
-		if r.err != nil {
-			return r.err
+// next decodes the next operation. Where there is none, it sets err.
+func (r *opReader) next() operation {
+	o := operation{code: r.rest[0]}
+	r.rest = r.rest[1:]
+	o.bucket = r.bucket()
+	switch o.code {
+	case opOpen, opCreate, opDelete, opDrop:
+		o.key = r.string()
+	case opPut:
+		o.key, o.value = r.string(), r.string()
+	case opRange:
+		o.number, o.key, o.value = r.uint(), r.string(), r.string()
+	case opMove:
+		o.key, o.to = r.string(), r.bucket()
+	case opSequence:
+		o.number = r.uint()
+	default:
+		if r.err == nil {
+			r.err = Corrupt(0, "there is no such operation")
 		}
-		kid, err := b.CreateBucket(name)
+	}
+	return o
+}
+
+// do carries out one operation.
+func (r *opReader) do(o *operation) error {
+	b := o.bucket
+	switch o.code {
+	case opOpen:
+		kid := b.Bucket(o.key)
+		if kid == nil {
+			return Corrupt(0, "there is no bucket %.40q", o.key)
+		}
+		r.buckets = append(r.buckets, kid)
+		return nil
+	case opCreate:
+		kid, err := b.CreateBucket(o.key)
 		r.buckets = append(r.buckets, kid)
 		return err
 	case opPut:
-		key, value := r.string(), r.string()
-		if r.err != nil {
-			return r.err
-		}
-		return b.Put(key, value)
+		return b.Put(o.key, o.value)
 	case opDelete:
-		return r.one(b.Delete)
+		return b.Delete(o.key)
 	case opRange:
-		return r.deleteRange(b)
+		lo, hi := o.bounds()
+		_, err := b.DeleteRange(lo, hi)
+		return err
 	case opDrop:
-		return r.one(b.DeleteBucket)
+		return b.DeleteBucket(o.key)
 	case opMove:
-		name, to := r.string(), r.bucket()
-		if r.err != nil {
-			return r.err
-		}
-		return b.MoveBucket(name, to)
-	case opSequence:
-		v := r.uint()
-		if r.err != nil {
-			return r.err
-		}
-		return b.SetSequence(v)
+		return b.MoveBucket(o.key, o.to)
 	}
-	return Corrupt(0, "there is no such operation")
+	return b.SetSequence(o.number)
 }
 
-func (r *opReader) open(b *Bucket, name []byte) error {
-	if r.err != nil {
-		return r.err
+// bounds returns those of a range; nil is none.
+func (o *operation) bounds() (lo, hi []byte) {
+	if o.number&opHasLo != 0 {
+		lo = o.key
 	}
-	kid := b.Bucket(name)
-	if kid == nil {
-		return Corrupt(0, "there is no bucket %.40q", name)
+	if o.number&opHasHi != 0 {
+		hi = o.value
 	}
-	r.buckets = append(r.buckets, kid)
-	return nil
-}
-
-// one calls fn with the next string.
-func (r *opReader) one(fn func([]byte) error) error {
-	s := r.string()
-	if r.err != nil {
-		return r.err
-	}
-	return fn(s)
-}
-
-func (r *opReader) deleteRange(b *Bucket) error {
-	bounds, lo, hi := r.uint(), r.string(), r.string()
-	if r.err != nil {
-		return r.err
-	}
-	if bounds&opHasLo == 0 {
-		lo = nil
-	}
-	if bounds&opHasHi == 0 {
-		hi = nil
-	}
-	_, err := b.DeleteRange(lo, hi)
-	return err
+	return lo, hi
 }
 
 func (r *opReader) uint() uint64 {
