@@ -1,6 +1,8 @@
 package mapleaf_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -159,4 +161,53 @@ func ExampleTx_copyFile() {
 		return nil
 	})
 	// Output: true
+}
+
+func ExampleSalvage() {
+	damaged, remove := temporary()
+	defer remove()
+	db, err := mapleaf.Open(damaged, 0o600, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = db.Update(func(tx *mapleaf.Tx) error {
+		b, err := tx.CreateBucket([]byte("trees"))
+		if err != nil {
+			return err
+		}
+		if err := b.Put([]byte("maple"), []byte("Acer")); err != nil {
+			return err
+		}
+		return b.Put([]byte("sequoia"), bytes.Repeat([]byte("redwood"), 1000)) // has pages of its own
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		log.Fatal(err)
+	}
+
+	// A drive that fails takes both metas, and a byte of the long value.
+	content, err := os.ReadFile(damaged)
+	if err != nil {
+		log.Fatal(err)
+	}
+	clear(content[:32768])
+	content[bytes.LastIndex(content, []byte("redwood"))] ^= 1
+	if err := os.WriteFile(damaged, content, 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	saved := damaged + ".saved"
+	report, err := mapleaf.Salvage(context.Background(), saved, damaged, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Records, "record saved, complete:", report.Complete())
+	for _, m := range report.Missing {
+		fmt.Printf("%d missing from %q before %q of %q\n", m.Records, m.From, m.To, m.Bucket)
+	}
+	// Output:
+	// 1 record saved, complete: false
+	// 1 missing from "sequoia" before "sequoia\x00" of ["trees"]
 }
