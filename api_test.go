@@ -250,6 +250,50 @@ var _ = []any{
 	is[func(*mapleaf.Bucket, []byte, []byte) iter.Seq2[[]byte, []byte]]((*mapleaf.Bucket).Range),
 }
 
+// Salvage and surgery.
+var _ = []any{
+	is[func(context.Context, string, string, *mapleaf.SalvageOptions) (
+		*mapleaf.SalvageReport, error)](mapleaf.Salvage),
+	is[func(context.Context, string, string, *mapleaf.SurgeryOptions) (
+		*mapleaf.SurgeryReport, error)](mapleaf.RevertMeta),
+	is[func(context.Context, string, string, *mapleaf.SurgeryOptions) (
+		*mapleaf.SurgeryReport, error)](mapleaf.DropLog),
+	is[func(context.Context, string, time.Duration) (*mapleaf.Metas, error)](mapleaf.ReadMetas),
+	is[func(*mapleaf.SalvageReport) bool]((*mapleaf.SalvageReport).Complete),
+}
+
+var (
+	_ = mapleaf.SalvageOptions{
+		PageSize: int(0), Overwrite: false, CertainOnly: false, Timeout: time.Duration(0),
+		Progress: func(mapleaf.SalvageProgress) {},
+	}
+	_ = mapleaf.SalvageProgress{Stage: "", Done: int64(0), Total: int64(0)}
+	_ = mapleaf.SalvageReport{
+		PageSize: int(0), State: "", TxID: int(0), LogTxID: int(0), Read: uint64(0),
+		Unreadable: uint64(0), Empty: uint64(0), Other: uint64(0), Good: mapleaf.SalvagePages{},
+		Damaged: mapleaf.SalvagePages{}, Metas: [2]bool{}, Buckets: uint64(0), Records: uint64(0),
+		Missing: []mapleaf.SalvageRange(nil), Guesses: []mapleaf.SalvageRange(nil),
+		Recovered: []mapleaf.SalvageBucket(nil), Notes: []string(nil),
+	}
+	_ = mapleaf.SalvagePages{
+		Branch: uint64(0), Leaf: uint64(0), Extent: uint64(0), FreeSpace: uint64(0),
+		Manifest: uint64(0),
+	}
+	_ = mapleaf.SalvageRange{
+		Bucket: [][]byte(nil), From: []byte(nil), To: []byte(nil), Records: uint64(0),
+		Counted: false, Page: int(0), Kind: "", Reason: "",
+	}
+	_ = mapleaf.SalvageBucket{Name: "", Page: int(0), TxID: int(0), Records: uint64(0), Certain: false}
+	_ = mapleaf.SurgeryOptions{Overwrite: false, Timeout: time.Duration(0)}
+	_ = mapleaf.SurgeryReport{Meta: int(0), TxID: int(0), LastTxID: int(0), Problems: []error(nil)}
+	_ = mapleaf.Metas{Slots: [2]mapleaf.MetaInfo{}, Taken: int(0), Err: error(nil)}
+	_ = mapleaf.MetaInfo{
+		Err: error(nil), TxID: int(0), Durable: int(0), Closed: false, PageSize: int(0),
+		Pages: int(0), Root: int(0), FileID: [16]byte{}, Whole: error(nil), LogPages: int(0),
+		LogTxID: int(0),
+	}
+)
+
 var (
 	_       = mapleaf.Options{Exclusive: false, AllowNetwork: false, MaxReadAge: 0}
 	_       = mapleaf.Options{OnLongRead: func(mapleaf.LongRead) {}}

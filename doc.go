@@ -94,6 +94,10 @@
 // failed, all further writes return [ErrFailed] until the database is closed and
 // opened again; reading goes on at the last state that was committed.
 //
+// A file that does not open, or in which [tx.Tx.Check] finds damage, is saved by [Salvage],
+// which makes a new database of all that still verifies and reports what is missing.
+// [ReadMetas], [RevertMeta] and [DropLog] are for those who want to choose the state.
+//
 // # Caveats
 //
 // Keys and values that a transaction returns lie in the database itself. They are
