@@ -46,7 +46,7 @@ func (a *app) importInto(ctx context.Context, i *importing) (err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &importer{importing: i, app: a, in: in, bar: a.newBar(in.size)}
+	p := &importer{importing: i, app: a, in: in, bar: a.newBar("importing", in.size)}
 	start := a.Now()
 	err = a.create(i.file, func(db *mapleaf.DB) error {
 		batches := make(chan batch, 2)

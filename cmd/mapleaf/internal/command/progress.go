@@ -8,13 +8,13 @@ import (
 
 // newBar returns a progress bar for size bytes of input (-1: nobody knows how
 // many), nil if the error stream is no terminal. It goes when the work ends.
-func (a *app) newBar(size int64) *progressbar.ProgressBar {
+func (a *app) newBar(what string, size int64) *progressbar.ProgressBar {
 	if !a.ErrTerminal {
 		return nil
 	}
 	return progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(a.Err),
-		progressbar.OptionSetDescription("importing"),
+		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionUseIECUnits(true),

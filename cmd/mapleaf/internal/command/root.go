@@ -38,7 +38,8 @@ func newRoot(a *app) *cobra.Command {
 		"how long to wait while another process has the file (0 = for ever)")
 	root.AddCommand(
 		newDemo(a), newImport(a), newGet(a), newPut(a), newDel(a), newScan(a),
-		newBuckets(a), newStats(a), newReaders(a), newCheck(a), newVersion(a),
+		newBuckets(a), newStats(a), newReaders(a), newCheck(a), newRecover(a), newSurgery(a),
+		newVersion(a),
 	)
 	root.SetHelpCommand(newHelp(a))
 	markFailures(root)
