@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -16,8 +17,8 @@ import (
 // Invariants:
 //
 //	X1 A page is good if it, or the extent that begins there, has a header with its own
-//	   number and a known kind, and agrees with its checksum. A node is, too, whatever
-//	   tx.ViewNode accepts.
+//	   number, a known kind and the file that a meta names, and agrees with its checksum.
+//	   A node is, too, whatever tx.ViewNode accepts.
 //	X2 Pages inside of a good extent are nothing else, whatever they look like.
 //	X3 Checksums over several pages that turn out wrong are paid from a budget; when
 //	   that is used up, no further one is tried. So are long keys and values, each time
@@ -30,9 +31,10 @@ type scrap struct {
 	first    tx.PageID
 	state    []byte // by page
 	birth    []tx.TxID
-	budget   int64  // bytes of checksums that may turn out wrong
-	reads    int64  // bytes of extents that may still be read for keys and values
-	buf      []byte // of extents
+	budget   int64     // bytes of checksums that may turn out wrong
+	reads    int64     // bytes of extents that may still be read for keys and values
+	buf      []byte    // of extents
+	tags     []fileTag // of the file, as the metas say; none if there is no meta
 
 	unreadable uint64
 	damaged    SalvagePages // that something refers to
@@ -104,6 +106,11 @@ func newScrap(f file, pageSize int, slots [2]metaSlot) (*scrap, error) {
 	var err error
 	if s.size, err = f.Size(); err != nil {
 		return nil, err
+	}
+	for i := range slots {
+		if m := slots[i].meta; m != nil {
+			s.tags = append(s.tags, tagOf(m.fileID))
+		}
 	}
 	for i := range slots {
 		if m := slots[i].meta; m != nil && pageSize == 0 {
@@ -206,7 +213,7 @@ func (s *scrap) readPiece(piece []byte, from uint64) (bad [readBytes / pageSizeM
 func (s *scrap) look(id tx.PageID, page []byte) uint64 {
 	h := decodePageHeader(page)
 	if h.id != id || h.count == 0 || uint64(id)+uint64(h.count) > uint64(len(s.state)) ||
-		h.birth.Stamp() == 0 {
+		h.birth.Stamp() == 0 || len(s.tags) > 0 && !slices.Contains(s.tags, h.file) {
 		if allZero(page) {
 			s.state[id] = scrapEmpty
 		}

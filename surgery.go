@@ -2,7 +2,6 @@ package mapleaf
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -278,8 +277,8 @@ func chosenMeta(m *meta, txid tx.TxID) *meta {
 	c := &meta{
 		pageSize: m.pageSize, txid: txid, durable: txid, closed: true, hwm: m.hwm, root: m.root,
 		chain: m.chain, chainPages: m.chainPages, entrySum: manifestSumOf(txid, nil),
+		fileID: m.fileID, // it stands in every page, too
 	}
-	rand.Read(c.fileID[:])
 	return c
 }
 
@@ -309,7 +308,9 @@ func storeLink(m, c *meta) []byte {
 	}
 	link := make([]byte, m.pageSize)
 	encodeChain(link[headerSize:], m.chain, entries)
-	h := pageHeader{id: at, count: 1, birth: c.txid, kind: tx.KindChain}
+	h := pageHeader{
+		id: at, count: 1, birth: c.txid, kind: tx.KindChain, file: tagOf(c.fileID),
+	}
 	h.seal(link)
 	c.chain, c.chainPages = tx.Ref{ID: at, Stamp: c.txid.Stamp()}, m.chainPages+1
 	return link

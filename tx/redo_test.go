@@ -54,7 +54,8 @@ func FuzzRedo(f *testing.F) {
 	f.Add([]byte{opCreate, 0, 1, 'b', opPut, 1, 1, 'k', 1, 'v', opSequence, 1, 9,
 		opCreate, 1, 1, 'c', opMove, 1, 1, 'c', 0, opDelete, 1, 1, 'k',
 		opRange, 1, 3, 1, 'a', 1, 'z', opDrop, 0, 1, 'b', opOpen, 0, 1, 'c'})
-	f.Add([]byte{opPut, 0, 1, 'k', 1, 'v', opOpen, 0, 1, 'k', opPut, 1, 1, 'k', 0, opMove, 1, 1, 'k', 1})
+	f.Add([]byte{opPut, 0, 1, 'k', 1, 'v', opOpen, 0, 1, 'k', opPut, 1, 1, 'k', 0,
+		opMove, 1, 1, 'k', 1})
 	f.Add([]byte{opOpen, 0, 0, opCreate, 1, 1, 'x', opOpen, 2, 1, 'y'})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		parsed := ParseOps(ops)
