@@ -232,7 +232,7 @@ func (w *salvager) fillOlder() error {
 }
 
 // fillFrom copies what the state of m has where g is, and returns how many records that was.
-func (w *salvager) fillFrom(g *gap, m *meta) (uint64, error) {
+func (w *salvager) fillFrom(g *gap, m *older) (uint64, error) {
 	h, ok, err := w.olderBucket(g.at, m)
 	if err != nil || !ok {
 		return 0, err
@@ -251,7 +251,7 @@ func (w *salvager) fillFrom(g *gap, m *meta) (uint64, error) {
 }
 
 // olderBucket finds the bucket at a spot in the state of m.
-func (w *salvager) olderBucket(at *spot, m *meta) (h tx.BucketHeader, ok bool, err error) {
+func (w *salvager) olderBucket(at *spot, m *older) (h tx.BucketHeader, ok bool, err error) {
 	h = m.root
 	buf := make([]byte, w.scrap.pageSize)
 	for _, name := range at.path() {

@@ -19,27 +19,26 @@ import (
 //	                                               those of the other, as a guess
 //
 // A meta that does not verify may have been the newest. Its pages are then in the file,
-// and are younger than the other meta: a root is looked for that no page refers to and
-// that leads to buckets only. Without any meta, the youngest such root is taken.
-//
-// Invariants:
-//
-//	R1 A root without a meta counts if it leads to most nodes that the commit has written
-//	   which wrote it, so that it is no bucket of buckets that has lost its parent.
-//	R2 It counts only if all that it leads to is there, unless the commit came as far as
-//	   the free-space chain. So what a transaction has spilled that was never committed
-//	   is not taken for a state.
+// and are younger than the other meta: roots are looked for that no page refers to and
+// that lead to buckets only (roots.go). Without any meta, such roots are all there is. The
+// youngest may be that of a checkpoint that was under way: if it is not whole, and the log
+// leads to it from a state that is whole, that one is taken.
 type origin struct {
 	root  tx.BucketHeader
 	known bool      // there is a root, or there are no records
 	txid  tx.TxID   // the last transaction of the state
 	meta  *meta     // that describes it; nil if it was found without
-	older *meta     // the state before, if that of meta may not be whole
-	logs  []*meta   // whose logs may go on after it
+	older *older    // the state before, if the one that was taken may not be whole
 	lost  bool      // a meta is damaged that may have known of another log
 	trail *logTrail // what the logs hold after txid
 	what  string
 	notes []string
+}
+
+// An older state is one that can fill gaps.
+type older struct {
+	root tx.BucketHeader
+	txid tx.TxID
 }
 
 // A finder looks for the origin.
@@ -47,11 +46,12 @@ type finder struct {
 	s     *scrap
 	slots [2]metaSlot
 	o     *origin
+	logs  []*meta // whose logs may go on after it
 }
 
 // findOrigin decides which state is taken.
 func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
-	f := &finder{s, slots, &origin{}}
+	f := &finder{s: s, slots: slots, o: &origin{}}
 	metas := f.metas()
 	switch {
 	case len(metas) == 0:
@@ -61,7 +61,7 @@ func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
 		f.take(metas[1])
 	default:
 		f.take(metas[0])
-		f.o.older = metas[1]
+		f.o.older = &older{metas[1].root, metas[1].txid}
 	}
 	if m := f.o.meta; m != nil && uint64(m.hwm) > uint64(len(f.s.state)) {
 		f.note("the file ends at page %d, and should have %d", len(f.s.state), m.hwm)
@@ -70,17 +70,53 @@ func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
 		return f.done()
 	}
 	f.o.lost = true
-	if root, txid, ok := f.findRoot(f.o.txid); ok && (f.o.meta == nil ||
-		f.reach(f.o.meta) < txid) {
-		f.o.older, f.o.meta = f.o.meta, nil
-		f.o.root, f.o.txid, f.o.known = root, txid, true
-		f.o.what = fmt.Sprintf("page %d, the youngest root in the file: no meta leads to it",
-			root.Root.ID)
-	}
+	f.search()
 	if n := f.younger(); n > 0 && f.o.known {
-		f.note("%d nodes are younger than the state that was taken, and no root leads to them", n)
+		f.note("%d nodes are younger than the state that was taken, and were left out", n)
 	}
 	return f.done()
+}
+
+// search looks for a state that is younger than that of the meta.
+func (f *finder) search() {
+	o := f.o
+	roots := f.s.findRoots(o.txid)
+	if len(roots) == 0 || o.meta != nil && f.reach(o.meta) >= roots[0].txid {
+		return
+	}
+	from := o.meta
+	best := 0
+	if last := len(roots) - 1; last > 0 && roots[last].whole {
+		if f.trail(roots[last].txid, 1).end() >= roots[0].txid {
+			best = last
+		} else {
+			o.older = &older{roots[last].root, roots[last].txid}
+		}
+	}
+	if from != nil && best == 0 && !roots[0].whole && o.older == nil {
+		if f.trail(from.txid, 0).end() >= roots[0].txid {
+			return
+		}
+		o.older = &older{from.root, from.txid}
+	}
+	o.meta, o.root, o.txid, o.known = nil, roots[best].root, roots[best].txid, true
+	o.what = fmt.Sprintf("page %d, the youngest whole root: no meta leads to it", o.root.Root.ID)
+	if !roots[best].whole {
+		o.what = fmt.Sprintf("page %d, the youngest root: no meta leads to it", o.root.Root.ID)
+	}
+}
+
+// trail reads the logs as they go on after a txid. next is the extent that the first epoch
+// after that uses, of those that the logs name.
+func (f *finder) trail(from tx.TxID, next int) *logTrail {
+	t := f.s.readTrail(f.logs, from)
+	if f.o.lost {
+		if len(f.logs) > 0 && len(t.pieces) == 0 {
+			t.tail = f.logs[0].logs[next].extent
+		}
+		f.s.trailWithoutSalt(t)
+	}
+	return t
 }
 
 // metas returns those that verify and fit to the page size, the newest first.
@@ -124,28 +160,20 @@ func (f *finder) take(m *meta) {
 		slot = 1
 	}
 	f.o.meta, f.o.root, f.o.txid, f.o.known = m, m.root, m.txid, true
+	if m.logs[0].count > 0 {
+		f.logs = []*meta{m}
+	}
 	f.o.what = fmt.Sprintf("meta %d, transaction %d", slot, m.txid)
 }
 
 // done reads the log of the origin.
 func (f *finder) done() (*origin, error) {
 	o := f.o
-	for _, m := range []*meta{o.meta, o.older} {
-		if m != nil && m.logs[0].count > 0 && (m == o.meta || o.meta == nil) {
-			o.logs = append(o.logs, m)
-		}
+	next := 0
+	if o.meta == nil {
+		next = 1
 	}
-	o.trail = f.s.readTrail(o.logs, o.txid)
-	if o.lost {
-		if len(o.logs) > 0 && len(o.trail.pieces) == 0 {
-			next := 0 // the extent that the first epoch after the state uses
-			if o.meta == nil {
-				next = 1
-			}
-			o.trail.tail = o.logs[0].logs[next].extent
-		}
-		f.s.trailWithoutSalt(o.trail)
-	}
+	o.trail = f.trail(o.txid, next)
 	if !o.known {
 		for _, birth := range f.s.birth {
 			o.txid = max(o.txid, birth)
@@ -178,182 +206,6 @@ func (f *finder) proven(m *meta) bool {
 
 // reach returns the last transaction to which the log of m leads without a gap.
 func (f *finder) reach(m *meta) tx.TxID { return f.s.readTrail([]*meta{m}, m.txid).last }
-
-// rootsTried is how many roots are looked at closely, and how many commits.
-const rootsTried = 32
-
-// findRoot looks for the root of a state after a txid, and returns it with the txid of
-// the state.
-func (f *finder) findRoot(after tx.TxID) (h tx.BucketHeader, txid tx.TxID, ok bool) {
-	s := f.s
-	s.markBelow(func(tx.PageID) bool { return true })
-	ends := s.commits(after)
-	tried := 0
-	buf := make([]byte, s.pageSize)
-	for i, end := range ends[:len(ends)-1] {
-		c := commit{after: ends[i+1], end: end}
-		written := c.look(s, buf)
-		best, most, last := tx.PageID(0), uint64(0), tx.TxID(0)
-		for _, id := range c.roots[:min(len(c.roots), rootsTried-tried)] {
-			tried++
-			n, youngest, whole := s.reach(id, &c, buf)
-			if n > most && (whole || i > 0) {
-				best, most, last = id, n, youngest
-			}
-		}
-		if most > written/2 {
-			v, err := s.node(best, buf)
-			if err != nil {
-				continue
-			}
-			h.Root, h.Count = tx.Ref{ID: best, Stamp: s.birth[best].Stamp()}, v.Total()
-			if i > 0 {
-				last = end // the link was the last page that the commit has made
-			}
-			return h, last, true
-		}
-	}
-	return h, 0, false
-}
-
-// commits returns the last transactions of the commits after a txid that have left a link
-// in the free-space chain, the youngest first, between a txid above all and that one.
-func (s *scrap) commits(after tx.TxID) []tx.TxID {
-	var ends []tx.TxID
-	for i, birth := range s.birth {
-		if s.kind(tx.PageID(i)) != scrapChain || birth <= after {
-			continue
-		}
-		at, found := slices.BinarySearchFunc(ends, birth, func(a, b tx.TxID) int {
-			return cmp.Compare(b, a)
-		})
-		if !found && at < rootsTried {
-			ends = slices.Insert(ends, at, birth)
-			ends = ends[:min(len(ends), rootsTried)]
-		}
-	}
-	return append(append([]tx.TxID{^tx.TxID(0)}, ends...), after)
-}
-
-// A commit is what one has written, as far as its births tell.
-type commit struct {
-	after, end tx.TxID     // births are above the one, and up to the other
-	roots      []tx.PageID // that could be that of the root bucket
-}
-
-// wrote reports whether the commit has written a page of that birth.
-func (c *commit) wrote(birth tx.TxID) bool { return birth > c.after && birth <= c.end }
-
-// look looks for the pages of the commit, and returns how many nodes it has written.
-func (c *commit) look(s *scrap, buf []byte) (nodes uint64) {
-	for i, birth := range s.birth {
-		id := tx.PageID(i)
-		if !c.wrote(birth) || !s.isNode(id) {
-			continue
-		}
-		nodes++
-		if s.state[id]&scrapBelow == 0 && len(c.roots) < rootsTried && s.onlyBuckets(id, buf) {
-			c.roots = append(c.roots, id)
-		}
-	}
-	return nodes
-}
-
-// markBelow notes which good nodes another one refers to, of those that count tells to
-// count.
-func (s *scrap) markBelow(count func(tx.PageID) bool) {
-	buf := make([]byte, s.pageSize)
-	for i := range s.state {
-		s.state[i] &^= scrapBelow
-	}
-	for i := range s.state {
-		id := tx.PageID(i)
-		if !s.isNode(id) || !count(id) {
-			continue
-		}
-		v, err := s.node(id, buf)
-		if err != nil {
-			continue
-		}
-		v.Nodes(func(ref tx.Ref) {
-			if ref.ID != id && s.leads(ref) {
-				s.state[ref.ID] |= scrapBelow
-			}
-		})
-	}
-}
-
-// firstLeaf reads the first leaf that can be reached below the good node id into buf, and
-// returns how many levels there are down to it.
-func (s *scrap) firstLeaf(id tx.PageID, buf []byte) (v tx.NodeView, levels int, ok bool) {
-	for levels = 1; levels <= salvageDepth; levels++ {
-		v, err := s.node(id, buf)
-		if err != nil {
-			return v, 0, false
-		}
-		if !v.Branch() {
-			return v, levels, true
-		}
-		found := false
-		for i := range v.Len() {
-			ref, _ := v.Child(i)
-			if found = s.leads(ref) && ref.ID != id; found {
-				id = ref.ID
-				break
-			}
-		}
-		if !found {
-			return v, 0, false
-		}
-	}
-	return v, 0, false
-}
-
-// onlyBuckets reports whether the records below the good node id seem to be buckets.
-func (s *scrap) onlyBuckets(id tx.PageID, buf []byte) bool {
-	v, _, ok := s.firstLeaf(id, buf)
-	if !ok {
-		return false
-	}
-	for i := range v.Len() {
-		if !v.Value(i).Nested {
-			return false
-		}
-	}
-	return true
-}
-
-// reach returns how many nodes that the commit has written can be reached from the good
-// node id, the birth of the youngest, and whether all nodes are there to which that leads.
-func (s *scrap) reach(id tx.PageID, c *commit, buf []byte) (
-	nodes uint64, youngest tx.TxID, whole bool) {
-	seen := make([]uint64, (len(s.state)+63)/64)
-	seen[id/64] |= 1 << (id % 64)
-	stack := []tx.PageID{id}
-	whole = true
-	for len(stack) > 0 {
-		id := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		v, err := s.node(id, buf)
-		if err != nil {
-			whole = false
-			continue
-		}
-		if c.wrote(s.birth[id]) {
-			nodes++
-			youngest = max(youngest, s.birth[id])
-		}
-		v.Nodes(func(ref tx.Ref) {
-			if !s.leads(ref) {
-				whole = false
-			} else if !bitAt(seen, uint64(ref.ID)) {
-				seen[ref.ID/64] |= 1 << (ref.ID % 64)
-				stack = append(stack, ref.ID)
-			}
-		})
-	}
-	return nodes, youngest, whole
-}
 
 // younger returns how many good nodes are younger than the state that was taken.
 func (f *finder) younger() (n int) {

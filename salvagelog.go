@@ -260,20 +260,16 @@ func (s *scrap) looseRecords(t *logTrail) (all []logPiece) {
 
 // parses reports whether a record consists of operations.
 func (s *scrap) parses(p *logPiece) bool {
-	s.budget -= p.size
-	if s.budget < 0 {
-		return false
-	}
 	sections, err := s.sections(p)
-	if err != nil {
-		return false
-	}
 	for _, ops := range sections {
-		if tx.ParseOps(ops) != nil {
-			return false
+		if err == nil {
+			err = tx.ParseOps(ops)
 		}
 	}
-	return true
+	if err != nil {
+		s.budget -= p.size
+	}
+	return err == nil
 }
 
 // redoLog does again what the log tells.

@@ -113,3 +113,27 @@ func (v NodeView) Nodes(fn func(Ref)) {
 		}
 	}
 }
+
+// Extents calls fn for each extent that v refers to: those of long keys, of long values
+// and of long separators.
+func (v NodeView) Extents(fn func(Place)) {
+	if len(v.n) == 0 || v.n.fixed() {
+		return
+	}
+	if v.n.branch() {
+		for i := range v.n.count() {
+			if _, _, long := v.n.separator(i); long != nil {
+				fn(placeFrom(long))
+			}
+		}
+		return
+	}
+	for i := range v.n.count() {
+		if r, long := v.n.longKey(i); long {
+			fn(Place{r.Ref, r.size})
+		}
+		if kind, b := v.n.value(i); kind == valueExtent {
+			fn(placeFrom(b))
+		}
+	}
+}

@@ -92,6 +92,11 @@ func TestViewPlaces(t *testing.T) {
 			t.Errorf("leads to %v", ref)
 		}
 	})
+	var places []Place
+	v.Extents(func(p Place) { places = append(places, p) })
+	if !slices.Equal(places, []Place{want, want}) {
+		t.Errorf("the extents are %v", places)
+	}
 	if _, err := ViewNode(make([]byte, 64)); err == nil {
 		t.Error("a leaf without records is accepted")
 	}

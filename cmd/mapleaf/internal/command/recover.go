@@ -22,17 +22,18 @@ writes a new file, NEW. DAMAGED is not changed, and may be in any state: without
 metas, cut off, with pages that the drive cannot read. With one page destroyed,
 everything that lies in the others is saved.
 
-It follows the file from its roots. Where a page is missing, it looks for the pages
-that only this one led to, and puts them where their keys belong; then it does
-again what the redo log tells. Old versions of pages, which lie between those in
-use, are left out. Buckets whose names were lost are called recovered-PAGE.
+It follows the file from its roots. Where a page is missing, it looks for the
+pages that only this one led to, and puts them where their keys belong; then it
+does again what the redo log tells. Old versions of pages, which lie between
+those in use, are left out. Buckets whose names were lost are called
+recovered-PAGE.
 
-It prints what was saved and what is missing, by bucket and range of keys. A guess
-is what was saved although the file does not prove that it belongs to the newest
-state, or to that bucket; --certain leaves all that out.
+It prints what was saved and what is missing, by bucket and range of keys. A
+guess is what was saved although the file does not prove that it belongs to the
+newest state, or to that bucket; --certain leaves all that out.
 
-Exit codes: 0 everything is there; 1 something is missing, or a guess, or the work
-could not be done; 2 the command line is wrong.`
+Exit codes: 0 everything is there; 1 something is missing, or a guess, or the
+work could not be done; 2 the command line is wrong.`
 
 // recovery is what one recover command was asked for.
 type recovery struct {

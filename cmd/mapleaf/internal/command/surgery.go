@@ -14,31 +14,31 @@ import (
 	"github.com/mapleafdb/mapleaf"
 )
 
-const surgeryText = `Surgery is for a file that does not open, or opens at a state that is damaged.
-It never changes the file: its commands show what there is, or make a copy that
-opens at another state. Where pages are destroyed, "mapleaf recover" is the better
-choice.`
+const surgeryText = `Surgery is for a file that does not open, or opens at a state that is
+damaged. It never changes the file: its commands show what there is, or make a
+copy that opens at another state. Where pages are destroyed, "mapleaf recover"
+is the better choice.`
 
 const surgeryMetaText = `Meta shows the two metas of a file, each of which describes a state:
-the newest, and mostly the one before. It says which of them counts when the file is
-opened, and why.`
+the newest, and mostly the one before. It says which of them counts when the
+file is opened, and why.`
 
 const revertText = `Revert-meta makes a copy, NEW, that opens at the older meta of FILE. It
-is of use if the newest state is damaged, and the one before is not: the pages that
-the newest commit has replaced are still in the file. If only one meta verifies,
-the copy opens at that one.
+is of use if the newest state is damaged, and the one before is not: the pages
+that the newest commit has replaced are still in the file. If only one meta
+verifies, the copy opens at that one.
 
-What is lost: everything that was committed after that state, also what the redo
-log holds. Without a log that is one commit; with one, it can be all since the last
-checkpoint but one. The command says which transactions.`
+What is lost: everything that was committed after that state, also what the
+redo log holds. Without a log that is one commit; with one, it can be all since
+the last checkpoint but one. The command says which transactions.`
 
 const dropLogText = `Drop-log makes a copy, NEW, that opens at the last checkpoint of FILE,
-as if there were no redo log. It is of use if the log is damaged, and the file does
-not open for that. (Recover does more: it takes the records of the log that are
-whole.)
+as if there were no redo log. It is of use if the log is damaged, and the file
+does not open for that. (Recover does more: it takes the records of the log that
+are whole.)
 
-What is lost: everything that was committed since the last checkpoint, which is all
-that the log holds. The command says which transactions.`
+What is lost: everything that was committed since the last checkpoint, which is
+all that the log holds. The command says which transactions.`
 
 func newSurgery(a *app) *cobra.Command {
 	cmd := &cobra.Command{
