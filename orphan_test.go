@@ -103,8 +103,8 @@ func TestWaiterClosesLockFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, f := range opened {
-		if _, err := f.Stat(); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("lock file %d of %d is open: %v", i+1, len(opened), err)
+		if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("lock file %d of %d was open: %v", i+1, len(opened), err)
 		}
 	}
 	if len(opened) < 2 {

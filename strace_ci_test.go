@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,8 @@ import (
 //	T1 Every way to wait for the disk is counted, whatever its name: the sync
 //	   calls, writes through a synchronous descriptor, writes with a
 //	   synchronous flag. What cannot be counted fails the test.
-//	T2 A call belongs to the step in which it begins.
+//	T2 A call belongs to the step in which it begins. Zeros that are written ahead of
+//	   the log, beside commits, belong to none: there are few of them.
 
 // straceFileEnv tells the child which database to open, and straceLogEnv to use a log.
 const (
@@ -154,6 +156,10 @@ func countSyncs(t *testing.T, log bool) {
 	if n := bytes.Count(trace, []byte("RWF_DSYNC")); (n > 3*syncRounds) != log {
 		t.Errorf("%d writes to the log", n)
 	}
+	ahead := bytes.Count(trace, []byte("sync_file_range("))
+	if most := len(syncSteps) * syncRounds / 8; ahead > most {
+		t.Errorf("%d portions of the log were cleared", ahead)
+	}
 	for _, step := range syncSteps {
 		t.Run(step.name, func(t *testing.T) {
 			for i := range syncRounds {
@@ -162,6 +168,9 @@ func countSyncs(t *testing.T, log bool) {
 				if !ran {
 					t.Fatalf("step %q is not in the trace", mark)
 				}
+				waits = slices.DeleteFunc(waits, func(call string) bool {
+					return strings.Contains(call, "sync_file_range(")
+				})
 				if len(waits) != step.syncs {
 					t.Fatalf("step %q waits for the disk %d times, want %d:\n%s",
 						mark, len(waits), step.syncs, strings.Join(waits, "\n"))
@@ -177,7 +186,7 @@ func syncMark(step syncStep, i int) string { return fmt.Sprintf("%s %d", step.na
 // runSyncSteps is the child: it opens a new database at path, warms it up and
 // runs every step, with a mark written to out before each.
 func runSyncSteps(path string, out io.Writer) error {
-	o := &mapleaf.Options{}
+	o := &mapleaf.Options{LogSize: -1}
 	if os.Getenv(straceLogEnv) != "" {
 		mapleaf.WithLog(o)
 		o.LogSize, o.CheckpointBytes = 1<<20, 64<<20 // no checkpoint falls into a step
