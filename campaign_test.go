@@ -24,7 +24,7 @@ import (
 //
 //	go test -run TestDamageCampaign . -v -args -damage 10000 -seed 7
 
-var damageTrials = flag.Int("damage", 400, "trials of the damage campaign")
+var damageTrials = flag.Int("damage", 250, "trials of the damage campaign")
 
 // A specimen is a file to be damaged, with what it held before, and its kin.
 type specimen struct {

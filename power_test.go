@@ -15,7 +15,7 @@ import (
 // seed and n say, whoever runs it: so the state after n of them is known, and the
 // number in it tells which one a file holds.
 
-var crashPoints = flag.Int("crashes", 240, "states that the power tests open, about")
+var crashPoints = flag.Int("crashes", 160, "states that the power tests open, about")
 
 // A powerOp is one change.
 type powerOp struct {
