@@ -62,7 +62,7 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 
 // prune takes the pages of finished epochs out of the overlay of a state.
 func (s *store) prune(head *tx.Snapshot, finished []*epoch, written tx.TxID) {
-	head.Written = written
+	head.Written = max(head.Written, written) // what was spilled since is in the file, too
 	if head.TxID == written {
 		head.Overlay = tx.Overlay{}
 		return

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/mapleafdb/mapleaf/tx"
 )
 
 // A transaction that takes more memory than it may writes pages early. It sees itself
@@ -181,4 +183,19 @@ func TestSpillRollbackWithLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCheck(t, killed)
+}
+
+// A state whose transaction has spilled pages says so, also when an older epoch is in the
+// file only after that: else those pages would seem to come from nowhere.
+func TestSpillBesideLateCheckpoint(t *testing.T) {
+	s := &store{}
+	head := tx.Snapshot{TxID: 37, Written: 36}
+	s.prune(&head, nil, 35)
+	if head.Written != 36 {
+		t.Errorf("the file ends with %d, want 36", head.Written)
+	}
+	r := testRand(t, 650)
+	for range 20 { // transactions that spill beside checkpoints
+		newPowerRun(t, powerPlans[6], r)
+	}
 }
