@@ -21,8 +21,8 @@ import (
 // A meta that does not verify may have been the newest. Its pages are then in the file,
 // and are younger than the other meta: roots are looked for that no page refers to and
 // that lead to buckets only (roots.go). Without any meta, such roots are all there is. The
-// youngest may be that of a checkpoint that was under way: if it is not whole, and the log
-// leads to it from a state that is whole, that one is taken.
+// youngest may be that of a checkpoint that was under way; then the log leads to it from
+// the one before.
 type origin struct {
 	root  tx.BucketHeader
 	known bool      // there is a root, or there are no records
@@ -77,33 +77,40 @@ func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
 	return f.done()
 }
 
-// search looks for a state that is younger than that of the meta.
+// search looks for a state that is younger than that of the meta. Of those from which the
+// log leads to the youngest, it takes the one of which least is gone: the older ones give
+// their pages to a checkpoint that is under way, and what that has written is no state yet.
 func (f *finder) search() {
 	o := f.o
-	roots := f.s.findRoots(o.txid)
-	if len(roots) == 0 || o.meta != nil && f.reach(o.meta) >= roots[0].txid {
+	roots := f.s.findRoots(o.txid, o.root.Root)
+	if len(roots) == 0 {
 		return
 	}
-	from := o.meta
-	best := 0
-	if last := len(roots) - 1; last > 0 && roots[last].whole {
-		if f.trail(roots[last].txid, 1).end() >= roots[0].txid {
-			best = last
-		} else {
-			o.older = &older{roots[last].root, roots[last].txid}
+	youngest := roots[0].txid
+	best, gone := 0, roots[0].gone
+	for i, r := range roots[1:] {
+		if r.gone < gone && f.trail(r.txid, 1).reach() >= youngest {
+			best, gone = i+1, r.gone
 		}
 	}
-	if from != nil && best == 0 && !roots[0].whole && o.older == nil {
-		if f.trail(from.txid, 0).end() >= roots[0].txid {
+	if m := o.meta; m != nil {
+		r := reached{}
+		if f.s.leads(m.root.Root) {
+			r = f.s.reach(m.root.Root.ID, &commit{}, make([]byte, f.s.pageSize))
+		} else if m.root.Root.ID != 0 {
+			r.gone = 1
+		}
+		if r.gone <= gone && f.trail(m.txid, 0).reach() >= youngest {
 			return
 		}
-		o.older = &older{from.root, from.txid}
+		o.older = &older{m.root, m.txid}
+	}
+	if best+1 < len(roots) {
+		o.older = &older{roots[best+1].root, roots[best+1].txid}
 	}
 	o.meta, o.root, o.txid, o.known = nil, roots[best].root, roots[best].txid, true
-	o.what = fmt.Sprintf("page %d, the youngest whole root: no meta leads to it", o.root.Root.ID)
-	if !roots[best].whole {
-		o.what = fmt.Sprintf("page %d, the youngest root: no meta leads to it", o.root.Root.ID)
-	}
+	o.what = fmt.Sprintf("page %d, the root of the youngest state: no meta leads to it",
+		o.root.Root.ID)
 }
 
 // trail reads the logs as they go on after a txid. next is the extent that the first epoch

@@ -12,7 +12,9 @@ import (
 // Invariants:
 //
 //	R1 A root counts if it leads to most nodes that the commit has written which wrote it,
-//	   so that it is no bucket of buckets that has lost its parent.
+//	   and if the names in it are, for the most part, those in the root that the meta
+//	   leads to, or else in the one that leads to most nodes. So a bucket of buckets that
+//	   has lost its parent is not taken for a state.
 //	R2 It counts only if all that it leads to is there, unless the commit came as far as
 //	   the free-space chain. So what a transaction has spilled that was never committed
 //	   is not taken for a state.
@@ -21,15 +23,43 @@ import (
 type foundRoot struct {
 	root  tx.BucketHeader
 	txid  tx.TxID // of the state
-	whole bool    // everything is there that it leads to
+	gone  uint64  // references below it that lead nowhere
+	nodes uint64  // that it leads to
+	names names
+}
+
+// names are those of the buckets in the first leaf of a root.
+type names map[string]bool
+
+// like reports whether two roots seem to be of one database.
+func (n names) like(other names) bool {
+	same := 0
+	for name := range n {
+		if other[name] {
+			same++
+		}
+	}
+	return same > 0 && 2*same >= min(len(n), len(other))
+}
+
+// namesOf returns the names in the root at a good node, as far as the node has them.
+func (s *scrap) namesOf(id tx.PageID, buf []byte) names {
+	all := make(names)
+	if v, _, ok := s.firstLeaf(id, buf); ok {
+		for i := range v.Len() {
+			key, _ := v.AppendKey(nil, i)
+			all[string(key)] = true
+		}
+	}
+	return all
 }
 
 // rootsTried is how many roots are looked at closely, and how many commits.
 const rootsTried = 32
 
-// findRoots looks for the roots of states after a txid, the youngest first, down to one
-// that is whole.
-func (s *scrap) findRoots(after tx.TxID) (found []foundRoot) {
+// findRoots looks for the roots of states after a txid, the youngest first. They are like
+// the root at before, if that is a good node.
+func (s *scrap) findRoots(after tx.TxID, before tx.Ref) (found []foundRoot) {
 	s.markBelow(func(tx.PageID) bool { return true })
 	ends := s.commits(after)
 	tried := 0
@@ -40,29 +70,39 @@ func (s *scrap) findRoots(after tx.TxID) (found []foundRoot) {
 		var best reached
 		for _, id := range c.roots[:min(len(c.roots), rootsTried-tried)] {
 			tried++
-			if r := s.reach(id, &c, buf); r.nodes > best.nodes && (r.whole || i > 0) {
+			if r := s.reach(id, &c, buf); r.own > best.own && (r.gone == 0 || i > 0) {
 				best = r
 			}
 		}
-		if best.nodes <= written/2 {
+		if best.own <= written/2 {
 			continue
+		}
+		r := foundRoot{txid: end, gone: best.gone, nodes: best.nodes}
+		if i == 0 { // there is no link, which a commit makes last
+			r.txid = best.youngest
 		}
 		v, err := s.node(best.root, buf)
 		if err != nil {
 			continue
 		}
-		ref := tx.Ref{ID: best.root, Stamp: s.birth[best.root].Stamp()}
-		r := foundRoot{
-			root: tx.BucketHeader{Root: ref, Count: v.Total()}, txid: end, whole: best.whole,
+		r.root = tx.BucketHeader{
+			Root: tx.Ref{ID: best.root, Stamp: s.birth[best.root].Stamp()}, Count: v.Total(),
 		}
-		if i == 0 { // there is no link, which a commit makes last
-			r.txid = best.youngest
-		}
-		if found = append(found, r); r.whole {
-			break
+		r.names = s.namesOf(best.root, buf)
+		found = append(found, r)
+	}
+	var real names
+	if s.leads(before) {
+		real = s.namesOf(before.ID, buf)
+	}
+	if most := uint64(0); len(real) == 0 {
+		for _, r := range found {
+			if r.nodes > most {
+				most, real = r.nodes, r.names
+			}
 		}
 	}
-	return found
+	return slices.DeleteFunc(found, func(r foundRoot) bool { return !r.names.like(real) })
 }
 
 // commits returns the last transactions of the commits after a txid that have left a link
@@ -175,9 +215,10 @@ func (s *scrap) onlyBuckets(id tx.PageID, buf []byte) bool {
 // reached is what can be reached from a root.
 type reached struct {
 	root     tx.PageID
-	nodes    uint64  // that a commit has written
-	youngest tx.TxID // birth of these
-	whole    bool    // everything is there
+	nodes    uint64
+	own      uint64  // of these, those that a commit has written,
+	youngest tx.TxID // and the birth of the youngest
+	gone     uint64  // references that lead nowhere
 }
 
 // reach looks at what can be reached from the good node id, and how much of it the commit
@@ -186,22 +227,23 @@ func (s *scrap) reach(id tx.PageID, c *commit, buf []byte) reached {
 	seen := make([]uint64, (len(s.state)+63)/64)
 	seen[id/64] |= 1 << (id % 64)
 	stack := []tx.PageID{id}
-	r := reached{root: id, whole: true}
+	r := reached{root: id}
 	for len(stack) > 0 {
 		id := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		v, err := s.node(id, buf)
 		if err != nil {
-			r.whole = false
+			r.gone++
 			continue
 		}
+		r.nodes++
 		if c.wrote(s.birth[id]) {
-			r.nodes++
+			r.own++
 			r.youngest = max(r.youngest, s.birth[id])
 		}
 		v.Nodes(func(ref tx.Ref) {
 			if !s.leads(ref) {
-				r.whole = false
+				r.gone++
 			} else if !bitAt(seen, uint64(ref.ID)) {
 				seen[ref.ID/64] |= 1 << (ref.ID % 64)
 				stack = append(stack, ref.ID)
@@ -209,7 +251,7 @@ func (s *scrap) reach(id tx.PageID, c *commit, buf []byte) reached {
 		})
 		v.Extents(func(p tx.Place) {
 			if s.kind(p.Ref.ID) != scrapExtent || s.birth[p.Ref.ID].Stamp() != p.Ref.Stamp {
-				r.whole = false
+				r.gone++
 			}
 		})
 	}

@@ -171,7 +171,7 @@ func (v *verdict) invented() error {
 
 // specimens returns one file of each kind.
 func specimens(t *testing.T, salt uint64) (all []*specimen) {
-	for i, kind := range []string{"closed", "killed", "logged"} {
+	for i, kind := range specimenKinds {
 		for j, pageSize := range []int{4 << 10, 16 << 10} {
 			all = append(all, newSpecimen(t, kind, pageSize, salt+uint64(10*i+j)))
 		}

@@ -105,6 +105,14 @@ func (t *logTrail) end() tx.TxID {
 	return t.pieces[len(t.pieces)-1].last
 }
 
+// reach returns the last transaction to which the pieces lead without a gap.
+func (t *logTrail) reach() tx.TxID {
+	if len(t.lost) > 0 {
+		return t.last
+	}
+	return t.end()
+}
+
 // findRecords appends the records in an extent that are right under its salt.
 func (s *scrap) findRecords(all []logPiece, x logExtent) []logPiece {
 	off := int64(x.first) << s.shift

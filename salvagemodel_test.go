@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -196,13 +197,17 @@ func (s *scribe) grow(part int) {
 	}
 }
 
-// sow fills the database in a few transactions; small ones follow for the log.
-func (sp *specimen) sow(t *testing.T, db *DB, rng *rand.Rand, small int) {
+// bigTxs is how many transactions fill a specimen, before small ones follow.
+const bigTxs = 4
+
+// sow fills the database in a few transactions; small ones follow for the log. after is
+// called behind each.
+func (sp *specimen) sow(t *testing.T, db *DB, rng *rand.Rand, small int, after func(i int)) {
 	t.Helper()
-	for i := range 4 + small {
+	for i := range bigTxs + small {
 		err := db.Update(func(tx *Tx) error {
 			s := &scribe{t, rng, tx, tx.ID(), sp}
-			if i < 4 {
+			if i < bigTxs {
 				s.grow(1 + i*i)
 				return nil
 			}
@@ -237,11 +242,24 @@ func (sp *specimen) sow(t *testing.T, db *DB, rng *rand.Rand, small int) {
 				t.Fatal(err)
 			}
 		}
+		after(i)
 	}
 }
 
-// newSpecimen makes a file: closed, or as a process leaves it that is killed, with a log
-// or without.
+// checkpointNow begins a checkpoint, and waits for its end.
+func checkpointNow(t *testing.T, db *DB) {
+	t.Helper()
+	waitFor(t, "a checkpoint begins", db.store.tryCheckpoint)
+	db.store.writing.Lock()
+	defer db.store.writing.Unlock()
+}
+
+// A specimen is of one of these kinds: closed, or as a process leaves it that is killed,
+// without a log; with one that has just begun; with one that goes on over a checkpoint; or
+// while a checkpoint was under way, whose pages are there in part.
+var specimenKinds = []string{"closed", "killed", "logged", "twice", "torn"}
+
+// newSpecimen makes a file of that kind.
 func newSpecimen(t *testing.T, kind string, pageSize int, salt uint64) *specimen {
 	t.Helper()
 	sp := &specimen{
@@ -253,23 +271,58 @@ func newSpecimen(t *testing.T, kind string, pageSize int, salt uint64) *specimen
 	dir := t.TempDir()
 	o := &Options{PageSize: pageSize, LogSize: -1}
 	small := 0
-	if kind == "logged" {
-		o = &Options{PageSize: pageSize, logAtOnce: true, LogSize: 256 << 10}
+	if kind != "closed" && kind != "killed" {
+		o = &Options{PageSize: pageSize, LogSize: 256 << 10, logAtOnce: true, idleAfter: time.Hour}
 		small = 12
 	}
 	db := mustOpen(t, filepath.Join(dir, "running.db"), o)
-	sp.sow(t, db, testRand(t, salt), small)
+	sp.sow(t, db, testRand(t, salt), small, func(i int) {
+		if small > 0 && i < bigTxs || kind != "logged" && i == bigTxs+small/2 {
+			checkpointNow(t, db)
+		}
+	})
 	path := filepath.Join(dir, "specimen.db")
 	if kind == "closed" {
 		mustClose(t, db)
 	}
 	copyFile(t, db.Path(), path)
+	if kind == "torn" {
+		checkpointNow(t, db)
+		tear(t, path, db.Path(), pageSize)
+	}
 	mustClose(t, db)
 	sp.load(t, path)
-	if kind != "logged" && len(sp.pages.records) != len(sp.all.records) {
+	if small == 0 && len(sp.pages.records) != len(sp.all.records) {
 		t.Fatalf("%d records in the pages, %d in all", len(sp.pages.records), len(sp.all.records))
 	}
 	return sp
+}
+
+// tear brings the first pages that a checkpoint has changed from one file into the other,
+// and leaves the metas as they are.
+func tear(t *testing.T, path, later string, pageSize int) {
+	t.Helper()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = append(before, make([]byte, max(0, len(after)-len(before)))...)
+	var changed []int
+	for at := int(firstPage(pageSize)) * pageSize; at < len(after); at += pageSize {
+		if !bytes.Equal(before[at:at+pageSize], after[at:at+pageSize]) {
+			changed = append(changed, at)
+		}
+	}
+	for _, at := range changed[:len(changed)*3/4] {
+		copy(before[at:at+pageSize], after[at:])
+	}
+	if err := os.WriteFile(path, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // load reads the file at path, and what is in it.
