@@ -110,8 +110,9 @@ func (s *store) commit(b *batch) error {
 // would fill it with zeros, which nobody could tell from data who has verified those
 // pages before; as it is, reading them is a fault.
 func (s *store) uncut() error {
+	had := s.sized.Load() // first: the file may grow beside this
 	size, err := s.file.Size()
-	if had := s.sized.Load(); err == nil && size < had {
+	if err == nil && size < had {
 		err = tx.Corrupt(tx.PageID(size>>s.shift), "file was cut off here, and had %d bytes", had)
 	}
 	return err
