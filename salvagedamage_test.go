@@ -141,6 +141,28 @@ func TestSalvageWithoutMetas(t *testing.T) {
 	}
 }
 
+// Pages of another database lie among those of a file without metas, and are younger: they
+// are not taken.
+func TestSalvageForeignPages(t *testing.T) {
+	sp := newSpecimen(t, "closed", 4096, 7450)
+	other := newSpecimen(t, "twice", 4096, 7451)
+	for salt := uint64(7452); !sp.unused(other.meta.root.Root.ID) ||
+		!sp.unused(other.meta.chain.ID); salt++ {
+		other = newSpecimen(t, "twice", 4096, salt)
+	}
+	file := bytes.Clone(sp.file)
+	clear(file[:metaRegion])
+	for _, id := range []tx.PageID{other.meta.root.Root.ID, other.meta.chain.ID} {
+		file = append(file, make([]byte, max(0, int(id+1)*4096-len(file)))...)
+		copy(file[int(id)*4096:], other.page(id, 1))
+	}
+	v := &verdict{sp: sp}
+	v.got, v.report = sp.salvage(t, file, nil)
+	if err := errors.Join(v.saved(), v.invented()); err != nil {
+		t.Fatalf("%v\n%s", err, v.report.text())
+	}
+}
+
 // The file ends at each page in turn: what is in front of that is saved.
 func TestSalvageTruncated(t *testing.T) {
 	for _, sp := range specimens(t, 7500) {

@@ -272,7 +272,7 @@ func newSpecimen(t *testing.T, kind string, pageSize int, salt uint64) *specimen
 	o := &Options{PageSize: pageSize, LogSize: -1}
 	small := 0
 	if kind != "closed" && kind != "killed" {
-		o = &Options{PageSize: pageSize, LogSize: 256 << 10, logAtOnce: true, idleAfter: time.Hour}
+		o = &Options{PageSize: pageSize, LogSize: 256 << 10, logAtOnce: true, idleAfter: 3 * time.Second}
 		small = 12
 	}
 	db := mustOpen(t, filepath.Join(dir, "running.db"), o)
@@ -454,4 +454,9 @@ func under(buckets []place, name string) (place, bool) {
 		}
 	}
 	return "", false
+}
+
+// unused reports whether no record lies in a page, and no node that leads to one.
+func (sp *specimen) unused(id tx.PageID) bool {
+	return sp.heights[id] == 0 && sp.lost[id] == nil
 }

@@ -17,8 +17,8 @@ import (
 // Invariants:
 //
 //	X1 A page is good if it, or the extent that begins there, has a header with its own
-//	   number, a known kind and the file that a meta names, and agrees with its checksum.
-//	   A node is, too, whatever tx.ViewNode accepts.
+//	   number, a known kind and the file that a meta or most pages name, and agrees with
+//	   its checksum. A node is, too, whatever tx.ViewNode accepts.
 //	X2 Pages inside of a good extent are nothing else, whatever they look like.
 //	X3 Checksums over several pages that turn out wrong are paid from a budget; when
 //	   that is used up, no further one is tried. So are long keys and values, each time
@@ -34,7 +34,7 @@ type scrap struct {
 	budget   int64     // bytes of checksums that may turn out wrong
 	reads    int64     // bytes of extents that may still be read for keys and values
 	buf      []byte    // of extents
-	tags     []fileTag // of the file, as the metas say; none if there is no meta
+	tags     []fileTag // of the file, as the metas say, or else the pages
 
 	unreadable uint64
 	damaged    SalvagePages // that something refers to
@@ -139,11 +139,32 @@ func newScrap(f file, pageSize int, slots [2]metaSlot) (*scrap, error) {
 	return s, nil
 }
 
+// A sizeVote is what pages say if the file has pages of one size.
+type sizeVote struct {
+	bytes int64   // of pages that verify
+	tag   fileTag // of most of them, if there is such a one
+	lead  int64   // by how many pages at least
+}
+
+// add counts a page.
+func (v *sizeVote) add(size int, tag fileTag) {
+	v.bytes += int64(size)
+	switch {
+	case v.lead == 0:
+		v.tag, v.lead = tag, 1
+	case v.tag == tag:
+		v.lead++
+	default:
+		v.lead--
+	}
+}
+
 // guessPageSize returns the page size under which most of the file verifies, counting
-// extents of one page; 0 if nothing does.
+// extents of one page; 0 if nothing does. If no meta says which file the pages belong to,
+// they do.
 func (s *scrap) guessPageSize() (best int) {
 	buf := make([]byte, readBytes)
-	var verified [bits.UintSize]int64
+	var votes [bits.UintSize]sizeVote
 	for off := int64(0); off < s.size; off += readBytes {
 		n, _ := s.f.ReadAt(buf[:min(readBytes, s.size-off)], off) // what is missing is no page
 		for size := pageSizeMin; size <= pageSizeMax; size *= 2 {
@@ -152,16 +173,19 @@ func (s *scrap) guessPageSize() (best int) {
 				h := decodePageHeader(page)
 				if int64(h.id) == id && h.count == 1 && pageSum(h.id, page) == h.checksum &&
 					h.id >= firstPage(size) {
-					verified[bits.TrailingZeros(uint(size))] += int64(size)
+					votes[bits.TrailingZeros(uint(size))].add(size, h.file)
 				}
 			}
 		}
 	}
-	most := int64(0)
+	var most sizeVote
 	for size := pageSizeMin; size <= pageSizeMax; size *= 2 {
-		if v := verified[bits.TrailingZeros(uint(size))]; v > most {
+		if v := votes[bits.TrailingZeros(uint(size))]; v.bytes > most.bytes {
 			best, most = size, v
 		}
+	}
+	if len(s.tags) == 0 && most.lead > 0 {
+		s.tags = []fileTag{most.tag}
 	}
 	return best
 }
