@@ -37,8 +37,8 @@ func newHostile(r *rand.Rand, content []byte) *hostile {
 	h := &hostile{r: r, file: bytes.Clone(content)}
 	le := binary.LittleEndian
 	for at := 32768 + 32; at+8 <= len(h.file); at += 2 {
-		id := int(le.Uint32(h.file[at:]))
-		if id < 8 || (id+1)<<12 > len(h.file) || at&4095 < 32 || at&4095 > 4088 {
+		id := int(le.Uint32(h.file[at:])) // negative where an int has 32 bits
+		if id < 8 || id >= len(h.file)>>12 || at&4095 < 32 || at&4095 > 4088 {
 			continue
 		}
 		if p := h.file[id<<12:]; le.Uint32(p[8:]) == uint32(id) &&
