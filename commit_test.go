@@ -354,3 +354,28 @@ func TestFunctionsThatDoNotReturn(t *testing.T) {
 	}
 	mustCheck(t, db)
 }
+
+// growing is a file that grows just after each look at its size.
+type growing struct {
+	file
+	grow func() error
+}
+
+func (f *growing) Size() (int64, error) {
+	size, err := f.file.Size()
+	return size, errors.Join(err, f.grow())
+}
+
+// A transaction makes the file grow while the committer asks whether somebody has cut it.
+func TestGrowthIsNoCut(t *testing.T) {
+	db := mustOpen(t, tempPath(t), nil)
+	s := db.store
+	s.file = &growing{s.file, func() error { return s.growFile(s.fileSize + 1) }}
+	had := s.sized.Load()
+	if err := s.uncut(); err != nil {
+		t.Error(err)
+	}
+	if s.sized.Load() == had {
+		t.Error("the file did not grow")
+	}
+}
