@@ -58,7 +58,7 @@ func ballast(t *testing.T, dir string, rest int64) string {
 	if err := unix.Statfs(dir, &st); err != nil {
 		t.Fatal(err)
 	}
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(st.Bavail) * int64(st.Bsize)
 	if err := os.WriteFile(path, make([]byte, max(0, free-rest)), 0o600); err != nil &&
 		!errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
