@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	mapleaf "github.com/mapleafdb/mapleaf"
 )
 
@@ -85,7 +87,7 @@ func TestLinksInSharedFolder(t *testing.T) {
 		"dangling link": func(at string) error { return os.Symlink(filepath.Join(dir, "new"), at) },
 		"hard link":     func(at string) error { return os.Link(victim, at) },
 		"folder":        func(at string) error { return os.Mkdir(at, 0o700) },
-		"pipe":          func(at string) error { return syscall.Mkfifo(at, 0o600) },
+		"pipe":          func(at string) error { return unix.Mkfifo(at, 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "db")
@@ -131,7 +133,7 @@ func TestLinksInSharedFolder(t *testing.T) {
 	for _, readOnly := range []bool{false, true} {
 		t.Run(fmt.Sprint("pipe for a file ", readOnly), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "db")
-			must(t, syscall.Mkfifo(path, 0o600))
+			must(t, unix.Mkfifo(path, 0o600))
 			err := within(t, func() error {
 				_, err := mapleaf.Open(path, 0o600, &mapleaf.Options{ReadOnly: readOnly})
 				return err
