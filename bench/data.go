@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -171,7 +172,7 @@ func (s keySet) sorted(count int) keyList {
 		order[j] = uint32(j)
 	}
 	slices.SortFunc(order, func(a, b uint32) int {
-		return slices.Compare(plain.at(int(a)), plain.at(int(b)))
+		return bytes.Compare(plain.at(int(a)), plain.at(int(b)))
 	})
 	return s.list(count, func(j int) uint64 { return uint64(order[j]) })
 }

@@ -30,6 +30,10 @@ type loops interface {
 	// seek goes to each key, which is there, and then takes up to steps more
 	// records. It returns how many records it saw.
 	seek(keys keyList, steps int) (int, error)
+
+	// prefix visits all records below each prefix, in one read transaction. A record
+	// below several of them counts for each.
+	prefix(prefixes keyList) (scanSum, error)
 }
 
 // loopsOf returns the loops to run over s.
@@ -184,6 +188,18 @@ func (l *goLoops) seek(keys keyList, steps int) (int, error) {
 		return nil
 	})
 	return seen, err
+}
+
+// prefix implements loops.
+func (l *goLoops) prefix(prefixes keyList) (scanSum, error) {
+	var sum scanSum
+	visit := func(key, value []byte) error {
+		seed, err := checkEnds(key, value, l.valueSize)
+		sum.add(seed)
+		return err
+	}
+	err := l.store.view(func(r reader) error { return r.prefix(prefixes, visit) })
+	return sum, err
 }
 
 // walk runs fn with a cursor in one read transaction.

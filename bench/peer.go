@@ -88,6 +88,11 @@ type reader interface {
 
 	// cursor walks through all records, in the other direction if reverse.
 	cursor(reverse bool) (cursor, error)
+
+	// prefix hands all records whose keys begin with one of the prefixes to visit,
+	// prefix by prefix, by the peer's own means for that. Key and value are valid
+	// inside visit.
+	prefix(prefixes keyList, visit func(key, value []byte) error) error
 }
 
 // A cursor walks in key order, or against it. Its methods return a nil key

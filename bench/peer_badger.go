@@ -118,6 +118,24 @@ func (r *badgerReader) cursor(reverse bool) (cursor, error) {
 	return &badgerCursor{it: r.txn.NewIterator(opts)}, nil
 }
 
+// prefix implements reader. The prefix is an option of an iterator, which fetches no
+// values behind it and looks into no table without it.
+func (r *badgerReader) prefix(prefixes keyList, visit func(key, value []byte) error) error {
+	for j := range prefixes.len() {
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix = prefixes.at(j)
+		c := &badgerCursor{it: r.txn.NewIterator(opts)}
+		var err error
+		for key, value := c.first(); key != nil && err == nil; key, value = c.next() {
+			err = visit(key, value)
+		}
+		if err := errors.Join(err, c.close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // badgerCursor walks with an iterator that knows its direction.
 type badgerCursor struct {
 	it  *badger.Iterator

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -155,6 +156,21 @@ func (r *bboltReader) cursor(reverse bool) (cursor, error) {
 		return bboltBackward{c}, nil
 	}
 	return bboltForward{c}, nil
+}
+
+// prefix implements reader. It is the loop that bbolt's manual gives.
+func (r *bboltReader) prefix(prefixes keyList, visit func(key, value []byte) error) error {
+	c := r.bucket.Cursor()
+	for j := range prefixes.len() {
+		prefix := prefixes.at(j)
+		key, value := c.Seek(prefix)
+		for ; key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
+			if err := visit(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bboltForward walks in key order.

@@ -307,3 +307,35 @@ int bench_seek_all(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_
 	mdb_txn_abort(txn);
 	return rc;
 }
+
+int bench_prefix(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_t *ends,
+	uint64_t from, size_t count, size_t value_len, size_t *records, uint64_t *seeds) {
+	MDB_txn *txn;
+	MDB_cursor *cursor;
+	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	if (rc)
+		return rc;
+	if ((rc = mdb_cursor_open(txn, dbi, &cursor))) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	*records = 0;
+	*seeds = 0;
+	for (size_t i = 0; i < count && !rc; i++) {
+		MDB_val prefix = key_at(data, ends, from, i), key = prefix, value;
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		while (!rc && key.mv_size >= prefix.mv_size &&
+		       memcmp(key.mv_data, prefix.mv_data, prefix.mv_size) == 0) {
+			if ((rc = check_ends(&key, &value, value_len)))
+				break;
+			++*records;
+			*seeds += value_seed(key.mv_data, key.mv_size, 0);
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		}
+		if (rc == MDB_NOTFOUND)
+			rc = 0;
+	}
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	return rc;
+}

@@ -11,6 +11,7 @@ package main
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -220,6 +221,22 @@ func (r *lmdbReader) cursor(reverse bool) (cursor, error) {
 		c.start, c.step = C.MDB_LAST, C.MDB_PREV
 	}
 	return c, lmdbError(C.mdb_cursor_open(r.txn, r.store.dbi, &c.c))
+}
+
+// prefix implements reader.
+func (r *lmdbReader) prefix(prefixes keyList, visit func(key, value []byte) error) error {
+	c, err := r.cursor(false)
+	if err != nil {
+		return err
+	}
+	for j := 0; j < prefixes.len() && err == nil; j++ {
+		prefix := prefixes.at(j)
+		key, value := c.seek(prefix)
+		for ; err == nil && key != nil && bytes.HasPrefix(key, prefix); key, value = c.next() {
+			err = visit(key, value)
+		}
+	}
+	return errors.Join(err, c.close())
 }
 
 // lmdbCursor walks one way or the other.

@@ -43,5 +43,7 @@ int bench_scan(MDB_env *env, MDB_dbi dbi, int reverse, size_t value_len, size_t 
 	uint64_t *seeds);
 int bench_seek_all(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_t *ends,
 	uint64_t from, size_t count, size_t steps, size_t value_len, size_t *seen);
+int bench_prefix(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_t *ends,
+	uint64_t from, size_t count, size_t value_len, size_t *records, uint64_t *seeds);
 
 #endif

@@ -69,3 +69,13 @@ func (s *lmdbNative) seek(keys keyList, steps int) (int, error) {
 		C.size_t(s.o.ValueSize), &seen))
 	return int(seen), err
 }
+
+// prefix implements loops.
+func (s *lmdbNative) prefix(prefixes keyList) (scanSum, error) {
+	data, ends, from, n := lmdbKeys(prefixes)
+	var records C.size_t
+	var seeds C.uint64_t
+	err := lmdbError(C.bench_prefix(s.env, s.dbi, data, ends, from, n, C.size_t(s.o.ValueSize),
+		&records, &seeds))
+	return scanSum{records: int(records), seeds: uint64(seeds)}, err
+}

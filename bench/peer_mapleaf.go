@@ -122,6 +122,18 @@ func (r *mapleafReader) cursor(reverse bool) (cursor, error) {
 	return mapleafForward{c, r.tx}, nil
 }
 
+// prefix implements reader.
+func (r *mapleafReader) prefix(prefixes keyList, visit func(key, value []byte) error) error {
+	for j := range prefixes.len() {
+		for key, value := range r.bucket.Prefix(prefixes.at(j)) {
+			if err := visit(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return r.tx.Err()
+}
+
 // mapleafForward walks in key order.
 type mapleafForward struct {
 	c  *mapleaf.Cursor

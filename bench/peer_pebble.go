@@ -187,6 +187,43 @@ func (r *pebbleReader) cursor(reverse bool) (cursor, error) {
 	return &pebbleCursor{it: it, reverse: reverse}, nil
 }
 
+// prefix implements reader. One iterator gets new bounds for each prefix.
+func (r *pebbleReader) prefix(prefixes keyList, visit func(key, value []byte) error) error {
+	it, err := r.snapshot.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	var end []byte
+	for j := 0; j < prefixes.len() && err == nil; j++ {
+		end = appendPrefixEnd(end[:0], prefixes.at(j))
+		upper := end
+		if len(end) == 0 {
+			upper = nil
+		}
+		it.SetBounds(prefixes.at(j), upper)
+		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			err = visit(it.Key(), it.Value())
+		}
+		if err == nil {
+			err = it.Error()
+		}
+	}
+	return errors.Join(err, it.Close())
+}
+
+// appendPrefixEnd appends the lowest key above all that begin with prefix to dst, and
+// nothing if there is none.
+func appendPrefixEnd(dst, prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			dst = append(dst, prefix[:i+1]...)
+			dst[len(dst)-1]++
+			return dst
+		}
+	}
+	return dst
+}
+
 // pebbleCursor walks with an iterator, one way or the other.
 type pebbleCursor struct {
 	it      *pebble.Iterator

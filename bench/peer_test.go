@@ -78,6 +78,10 @@ func checkReads(t *testing.T, s store, l loops, set keySet, keys keyList) {
 	if seen, err = l.seek(sorted.slice(0, 3), 100); err != nil || seen != 303 {
 		t.Errorf("three seeks: %d records, %v; want 303", seen, err)
 	}
+	prefixes, want := prefixesOf(sorted, 200, 3)
+	if sum, err := l.prefix(prefixes); err != nil || sum != want {
+		t.Errorf("prefixes: %+v, %v; want %+v", sum, err, want)
+	}
 	if n, err := s.count(); err != nil || n != 2000 {
 		t.Errorf("count is %d, %v; want 2000", n, err)
 	}
@@ -115,8 +119,43 @@ func checkFailures(t *testing.T, l loops, set keySet, keys keyList) {
 	if _, err := l.seek(one, 0); !errors.Is(err, errWrongValue) {
 		t.Errorf("seek to another version: %v", err)
 	}
+	if _, err := l.prefix(one); !errors.Is(err, errWrongValue) {
+		t.Errorf("prefix of another version: %v", err)
+	}
 	if err := l.load(one, 1, 0); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPeersScanPrefixes asks every peer for each first byte, with and without records
+// below it, which together see every record once.
+func TestPeersScanPrefixes(t *testing.T) {
+	for _, p := range allPeers() {
+		o := openOptions{ValueSize: 8}
+		keys := keySet{kind: keysRandom, seed: 5}.shuffled(600)
+		s, err := p.open(t.TempDir(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := loopsOf(s, o)
+		if err := l.load(keys, 100, 0); err != nil {
+			t.Fatal(err)
+		}
+		var bytes keyList
+		for b := range 256 {
+			bytes.data = append(bytes.data, byte(b))
+			bytes.ends = append(bytes.ends, uint64(len(bytes.data)))
+		}
+		if sum, err := l.prefix(bytes); err != nil || sum != sumOf(keys) {
+			t.Errorf("%s: first bytes: %+v, %v; want %+v", p.name, sum, err, sumOf(keys))
+		}
+		last := keyList{data: []byte{255, 255, 255, 255}, ends: []uint64{4}}
+		if sum, err := l.prefix(last); err != nil || sum.records > 0 {
+			t.Errorf("%s: a prefix without records: %+v, %v", p.name, sum, err)
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -39,6 +39,8 @@ type unorderedReader struct{ *unordered }
 
 func (unorderedReader) get([]byte) ([]byte, error) { return nil, nil }
 
+func (unorderedReader) prefix(keyList, func(key, value []byte) error) error { return nil }
+
 type unorderedCursor struct {
 	cursor
 	keys [][]byte

@@ -49,8 +49,8 @@ var groups = []string{
 }
 
 // workloads lists all workloads, in the order in which they run.
-var workloads = slices.Concat(loadWorkloads, getWorkloads, scanWorkloads, commitWorkloads,
-	mixedWorkloads, deleteWorkloads, largeWorkloads, openWorkloads)
+var workloads = slices.Concat(loadWorkloads, getWorkloads, scanWorkloads, prefixWorkloads,
+	commitWorkloads, mixedWorkloads, deleteWorkloads, largeWorkloads, openWorkloads)
 
 // findWorkload returns the workload of that name.
 func findWorkload(name string) (workload, error) {
