@@ -48,17 +48,23 @@ func chartCommand(args []string, out io.Writer) error {
 	return err
 }
 
-// writeCharts draws a chart for each group that was measured into dir.
+// writeCharts draws a chart for each group that was measured, or the one of a result of
+// sizes, into dir.
 func (r *result) writeCharts(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make folder for charts: %w", err)
 	}
+	charts := map[string][]byte{}
 	for _, group := range groups {
-		if len(r.rows(group)) == 0 {
-			continue
+		if len(r.rows(group)) > 0 {
+			charts[strings.ReplaceAll(strings.ToLower(group), " ", "-")] = r.chart(group)
 		}
-		name := strings.ReplaceAll(strings.ToLower(group), " ", "-") + ".svg"
-		if err := os.WriteFile(filepath.Join(dir, name), r.chart(group), 0o644); err != nil {
+	}
+	if len(r.Sizes) > 0 {
+		charts["sizes"] = r.sizesChart()
+	}
+	for name, text := range charts {
+		if err := os.WriteFile(filepath.Join(dir, name+".svg"), text, 0o644); err != nil {
 			return fmt.Errorf("write chart: %w", err)
 		}
 	}
@@ -112,12 +118,16 @@ func (r *result) chart(group string) []byte {
 		"%s records, %s keys, values of %d bytes; medians of %d rounds; %s, %s",
 		groupDigits(r.Scale.Records), r.Scale.Keys, r.Scale.ValueSize, r.Rounds,
 		r.Machine.System, r.Date[:min(10, len(r.Date))]))
-	height := y + chartMargin
+	return svg(y+chartMargin, body.Bytes())
+}
+
+// svg wraps what was drawn.
+func svg(height int, body []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" `+
 		`viewBox="0 0 %d %d">`+"\n", chartWidth, height, chartWidth, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", chartWidth, height)
-	b.Write(body.Bytes())
+	b.Write(body)
 	b.WriteString("</svg>\n")
 	return b.Bytes()
 }

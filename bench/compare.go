@@ -85,8 +85,20 @@ func comparable(older, newer *result) error {
 	return nil
 }
 
-// changes returns what both results measured of the peer, or of all peers.
+// changes returns what both results measured of the peer, or of all peers, at each size
+// that both have.
 func changes(older, newer *result, only string) (list []change) {
+	for _, one := range newer.Sizes {
+		for _, before := range older.Sizes {
+			if before.Scale != one.Scale {
+				continue
+			}
+			for _, c := range changes(before, one, only) {
+				c.row.title += ", " + groupDigits(one.Scale.Records) + " records"
+				list = append(list, c)
+			}
+		}
+	}
 	for _, group := range groups {
 		for _, line := range newer.rows(group) {
 			for _, p := range newer.Peers {

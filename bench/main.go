@@ -4,10 +4,16 @@
 //
 //	bench [run] [flags]         measure; print tables, write JSON and charts
 //	bench smoke [flags]         the same at a size for continuous integration
+//	bench sizes [flags]         get, put and commit at 10,000 to 10,000,000 records
 //	bench compare OLD NEW       tell what became slower between two results
 //	bench report RESULT         print the tables of a result again
 //	bench chart RESULT DIR      draw the charts of a result again
 //	bench list                  name the workloads and the peers
+//
+// `bench run -h` tells the flags: -n for the number of records, 1,000,000 unless it says
+// otherwise, -keys and -value for how they look. run and sizes leave their results in
+// the folder bench-results as JSON, and a chart of each group of workloads as SVG;
+// smoke keeps nothing.
 package main
 
 import (
@@ -52,6 +58,8 @@ func dispatch(ctx context.Context, args []string, in io.Reader, out, diag io.Wri
 		err = runCommand(ctx, "run", args, out, diag)
 	case "smoke":
 		err = runCommand(ctx, "smoke", args, out, diag)
+	case "sizes":
+		err = sizesCommand(ctx, args, out, diag)
 	case "compare":
 		err = compareCommand(args, out, diag)
 	case "report":

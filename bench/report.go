@@ -48,6 +48,11 @@ func (r *result) rows(group string) (rows []reportRow) {
 func (r *result) writeText(out io.Writer) error {
 	var b bytes.Buffer
 	r.writeHead(&b)
+	if len(r.Sizes) > 0 {
+		r.writeSizes(&b)
+		_, err := out.Write(b.Bytes())
+		return err
+	}
 	r.writeMedians(&b)
 	r.writeRatios(&b)
 	r.writeLosses(&b)
@@ -59,8 +64,16 @@ func (r *result) writeText(out io.Writer) error {
 // writeHead prints what was measured, and where.
 func (r *result) writeHead(b *bytes.Buffer) {
 	fmt.Fprintf(b, "%s\n%s\n", r.Date, r.Machine)
-	fmt.Fprintf(b, "%s records, %s keys, values of %d bytes, seed %d, %d rounds\n",
-		groupDigits(r.Scale.Records), r.Scale.Keys, r.Scale.ValueSize, r.Scale.Seed, r.Rounds)
+	records := groupDigits(r.Scale.Records) + " records"
+	if n := len(r.Sizes); n > 0 {
+		records = fmt.Sprintf("%s to %s records", groupDigits(r.Sizes[0].Scale.Records),
+			groupDigits(r.Sizes[n-1].Scale.Records))
+	}
+	fmt.Fprintf(b, "%s, %s keys, values of %d bytes, seed %d, %d rounds\n",
+		records, r.Scale.Keys, r.Scale.ValueSize, r.Scale.Seed, r.Rounds)
+	fmt.Fprintf(b, "Loads and deletes take %s records a transaction, and wait for no device.\n",
+		groupDigits(r.Scale.PerTx))
+	fmt.Fprintln(b, "Durable: on stable storage when the commit returns.")
 	if r.Machine.FileSystem == "tmpfs" {
 		fmt.Fprintln(b, "The files are in memory: durable commits waited for no device.")
 	}

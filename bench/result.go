@@ -18,7 +18,11 @@ type result struct {
 	Rounds  int         `json:"rounds"`
 	Base    string      `json:"base"` // the peer that ratios are formed with
 	Peers   []peerFacts `json:"peers"`
-	Samples []sample    `json:"samples"`
+	Samples []sample    `json:"samples,omitempty"`
+
+	// Sizes are results that differ in the number of records, which then is 0 here,
+	// ascending; a result that has them has no samples of its own.
+	Sizes []*result `json:"sizes,omitempty"`
 }
 
 // peerFacts tell what was measured.
@@ -52,6 +56,9 @@ func (r *result) failures() (n int) {
 		if s.Error != "" {
 			n++
 		}
+	}
+	for _, one := range r.Sizes {
+		n += one.failures()
 	}
 	return n
 }

@@ -71,7 +71,7 @@ func TestRunReportsFailures(t *testing.T) {
 	var progress bytes.Buffer
 	p := plan{
 		workloads: []workload{w}, peers: []peer{{name: "broken"}}, rounds: 2, scale: tinyScale,
-		timeout: 1 << 40, progress: &progress,
+		progress: &progress,
 	}
 	r, err := p.execute(context.Background(), t.TempDir())
 	if err != nil {
@@ -87,7 +87,9 @@ func TestUsage(t *testing.T) {
 		{"fly"}, {"run", "-n", "5"}, {"run", "-rounds", "0"}, {"run", "-value", "7"},
 		{"run", "-keys", "none"}, {"run", "-peers", "none"}, {"run", "-workloads", "none"},
 		{"run", "-commits", "0"}, {"run", "extra"}, {"run", "-none"}, {"compare", "one"},
-		{"report"}, {"chart", "one"}, {"compare", "-none"},
+		{"report"}, {"chart", "one"}, {"compare", "-none"}, {"run", "-timeout", "-1s"},
+		{"sizes", "-from", "5"}, {"sizes", "-from", "500", "-to", "200"}, {"sizes", "extra"},
+		{"sizes", "-n", "1000"}, {"sizes", "-peers", "none"}, {"sizes", "-rounds", "0"},
 	} {
 		var out, diag bytes.Buffer
 		if code := dispatch(context.Background(), args, nil, &out, &diag); code != exitUsage {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // getWorkloads read single keys at random. Unless the name says otherwise, the
@@ -76,15 +77,21 @@ func warm(l loops) error {
 	return err
 }
 
-// getLoop measures loop over as many keys as there are records, drawn from
-// those with indexes from the given one on.
+// getLoop measures loop over as many keys as there are records, drawn from those with
+// indexes from the given one on; over and over if they are few.
 func getLoop(t *trial, from uint64, loop func(loops, keyList) error) (metrics, error) {
 	keys := t.keys.picks(t.scale.Records, from, uint64(t.scale.Records), 0)
 	return t.with(openOptions{}, func(_ store, l loops) (metrics, error) {
 		if err := warm(l); err != nil {
 			return nil, err
 		}
-		return t.measure(func() (int, error) { return keys.len(), loop(l, keys) })
+		return t.measure(func() (gets int, err error) {
+			for start := time.Now(); err == nil && time.Since(start) < shortLoop; {
+				err = loop(l, keys)
+				gets += keys.len()
+			}
+			return gets, err
+		})
 	})
 }
 
