@@ -111,6 +111,7 @@ func perform(t task) (m metrics, err error) {
 	}
 	if p.mapped {
 		delete(m, writtenPerOp)
+		delete(m, writeCallsPerOp)
 	}
 	return m, nil
 }
@@ -180,6 +181,15 @@ func (t *trial) measure(loop func() (int, error)) (m metrics, err error) {
 	return m, errors.Join(err, file.Close())
 }
 
+// addSize adds the size of the closed database to m.
+func (t *trial) addSize(m metrics) (metrics, error) {
+	size, err := sizeMetrics(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	return m.merge(size), nil
+}
+
 // prepare makes the database that the reading workloads share: all records, put
 // in random order, at rest.
 func (t *trial) prepare() error {
@@ -198,8 +208,9 @@ func (t *trial) prepare() error {
 	return err
 }
 
-// runChild starts a child with the task and waits for its answer.
-func runChild(ctx context.Context, t task) (metrics, error) {
+// runChild starts a child with the task and waits for its answer. under is the command
+// that the child is an argument of, if any.
+func runChild(ctx context.Context, t task, under ...string) (metrics, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find program: %w", err)
@@ -209,7 +220,8 @@ func runChild(ctx context.Context, t task) (metrics, error) {
 		return nil, fmt.Errorf("encode task: %w", err)
 	}
 	var out, diag bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, childCommand)
+	command := append(under, program, childCommand)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &out, &diag
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {

@@ -41,6 +41,9 @@ const (
 	mixedP50NS      = "mixed_p50_ns"        // the same beside a writer
 	mixedP99NS      = "mixed_p99_ns"
 	mixedMaxNS      = "mixed_max_ns"
+	callsPerOp      = "system_calls" // per operation, without those of schedulers
+	waitsPerOp      = "device_waits" // system calls that wait for the device, per operation
+	tracedOps       = "traced_ops"   // operations between the marks, for the parent alone
 	putNS           = "put_ns_per_op"
 	getNS           = "get_ns_per_op"
 )

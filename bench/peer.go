@@ -27,8 +27,8 @@ type peer struct {
 	// files names the peer whose prepared database this one can use; empty means
 	// its own.
 	files string
-	// mapped says that the peer writes through mappings, so that the bytes that it
-	// gives to write calls say nothing.
+	// mapped says that the peer writes through mappings, so that its write calls, and
+	// the bytes that it gives to them, say nothing.
 	mapped bool
 	open   func(dir string, o openOptions) (store, error)
 }

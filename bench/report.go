@@ -77,6 +77,9 @@ func (r *result) writeHead(b *bytes.Buffer) {
 	if r.Machine.FileSystem == "tmpfs" {
 		fmt.Fprintln(b, "The files are in memory: durable commits waited for no device.")
 	}
+	for _, note := range r.Notes {
+		fmt.Fprintln(b, note)
+	}
 	for _, p := range r.Peers {
 		fmt.Fprintf(b, "  %s: %s\n", strings.TrimSpace(p.Name+" "+p.Version), p.About)
 	}
@@ -213,7 +216,8 @@ func (r *result) writeFailures(b *bytes.Buffer) {
 // formatMetric formats a figure with the unit that its name ends with.
 func formatMetric(metric string, value float64) string {
 	switch {
-	case metric == allocsPerOp || metric == writeCallsPerOp:
+	case metric == allocsPerOp || metric == writeCallsPerOp || metric == callsPerOp ||
+		metric == waitsPerOp:
 		return fmt.Sprintf("%.2f", value)
 	case strings.HasSuffix(metric, "bytes") || metric == bytesPerOp:
 		return formatBytes(value)

@@ -18,6 +18,7 @@ type result struct {
 	Rounds  int         `json:"rounds"`
 	Base    string      `json:"base"` // the peer that ratios are formed with
 	Peers   []peerFacts `json:"peers"`
+	Notes   []string    `json:"notes,omitempty"` // what was not measured, and why
 	Samples []sample    `json:"samples,omitempty"`
 
 	// Sizes are results that differ in the number of records, which then is 0 here,

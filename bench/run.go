@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,8 +60,14 @@ func (p *plan) execute(ctx context.Context, dir string) (*result, error) {
 			Name: peer.name, About: peer.about, Version: moduleVersion(peer.module),
 		})
 	}
+	if err := traceable(); err != nil && slices.ContainsFunc(p.workloads, isTraced) {
+		res.Notes = append(res.Notes, fmt.Sprintf("System calls were not counted: %v", err))
+	}
 	fixtures := &fixtureSet{plan: p, dir: filepath.Join(dir, "fixtures"), made: map[string]error{}}
 	for _, w := range p.workloads {
+		if w.traced && traceable() != nil {
+			continue
+		}
 		for round := range p.rounds {
 			for _, peer := range p.peers {
 				if !peer.runs(w.name) {
@@ -106,16 +113,27 @@ func (p *plan) once(ctx context.Context, fixtures *fixtureSet, w workload, peer 
 		name := fmt.Sprintf("%s.%s.%d.pprof", w.name, peer.name, round+1)
 		t.Profile = filepath.Join(p.profile, name)
 	}
+	if w.traced {
+		return p.limited(ctx, func(ctx context.Context) (metrics, error) {
+			return runTraced(ctx, t, work+".trace")
+		})
+	}
 	return p.child(ctx, t)
 }
 
 // child runs a child within the time that one may take.
 func (p *plan) child(ctx context.Context, t task) (metrics, error) {
+	return p.limited(ctx, func(ctx context.Context) (metrics, error) { return runChild(ctx, t) })
+}
+
+// limited runs fn within the time that a child may take.
+func (p *plan) limited(ctx context.Context, fn func(context.Context) (metrics, error),
+) (metrics, error) {
 	limit := p.timeLimit()
 	late := fmt.Errorf("not finished within %v", limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
-	return runChild(ctx, t)
+	return fn(ctx)
 }
 
 // timeLimit returns how long a child may take: by itself, 20 minutes for each million

@@ -20,6 +20,9 @@ type workload struct {
 
 	// cores is how many processors it takes to make sense.
 	cores int
+
+	// traced says that the child's system calls are counted, and nothing else is.
+	traced bool
 }
 
 // A row is one line of the report: a metric of a workload, in a group.
@@ -51,6 +54,9 @@ var groups = []string{
 // workloads lists all workloads, in the order in which they run.
 var workloads = slices.Concat(loadWorkloads, getWorkloads, scanWorkloads, prefixWorkloads,
 	commitWorkloads, mixedWorkloads, deleteWorkloads, largeWorkloads, openWorkloads)
+
+// isTraced tells whether the workload counts system calls.
+func isTraced(w workload) bool { return w.traced }
 
 // findWorkload returns the workload of that name.
 func findWorkload(name string) (workload, error) {

@@ -15,9 +15,21 @@ var commitWorkloads = []workload{
 		rows: []row{
 			{groupCommit, "single durable put", nsPerOp},
 			{groupCommit, "single durable put, bytes written", writtenPerOp},
+			{groupCommit, "single durable put, write calls", writeCallsPerOp},
+			{groupCommit, "single durable put, heap objects of Go", allocsPerOp},
 		},
 		fixture: true, writes: true,
 		run: func(t *trial) (metrics, error) { return putSingly(t, 1) },
+	},
+	{
+		name:  "put-1-calls",
+		about: "count the system calls of put-1 with strace; without those of schedulers",
+		rows: []row{
+			{groupCommit, "single durable put, waits for the device", waitsPerOp},
+			{groupCommit, "single durable put, system calls", callsPerOp},
+		},
+		fixture: true, writes: true, traced: true,
+		run: countCalls,
 	},
 	{
 		name:    "put-64",
@@ -32,6 +44,8 @@ var commitWorkloads = []workload{
 		rows: []row{
 			{groupCommit, "durable overwrites, 1,000 a transaction", nsPerOp},
 			{groupCommit, "durable overwrites, bytes written a record", writtenPerOp},
+			{groupCommit, "durable overwrites, heap objects of Go a record", allocsPerOp},
+			{groupSpace, "file after the durable overwrites", fileBytes},
 		},
 		fixture: true, writes: true,
 		run: overwrite,
@@ -83,6 +97,9 @@ func putSingly(t *trial, goroutines int) (metrics, error) {
 		return nil, err
 	}
 	m.merge(latencies(slices.Concat(took...)).metrics())
+	if m, err = t.addSize(m); err != nil {
+		return nil, err
+	}
 	_, err = t.with(openOptions{}, func(_ store, l loops) (metrics, error) {
 		for g := range keys {
 			if err := l.getAll(keys[g].slice(0, puts[g])); err != nil {
@@ -94,7 +111,37 @@ func putSingly(t *trial, goroutines int) (metrics, error) {
 	return m, err
 }
 
-// overwrite measures durable transactions of many random overwrites.
+// countCalls does durable transactions of one put between the marks of the trace. The first
+// ones come before, since they may set up what the others use.
+func countCalls(t *trial) (metrics, error) {
+	const first, most = 10, 200
+	puts := min(t.scale.Commits, most)
+	n := uint64(t.scale.Records)
+	keys := t.keys.list(first+puts, func(j int) uint64 { return n + uint64(j) })
+	m, err := t.with(openOptions{Durable: true}, func(_ store, l loops) (metrics, error) {
+		if err := l.load(keys.slice(0, first), 1, 0); err != nil {
+			return nil, err
+		}
+		if err := mark(traceBegin); err != nil {
+			return nil, err
+		}
+		if err := l.load(keys.slice(first, first+puts), 1, 0); err != nil {
+			return nil, err
+		}
+		return metrics{tracedOps: float64(puts)}, mark(traceEnd)
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.with(openOptions{}, func(_ store, l loops) (metrics, error) {
+		return nil, l.getAll(keys)
+	})
+	return m, err
+}
+
+// overwrite measures durable transactions of many random overwrites. Those for which
+// there was no time follow when the clock has stopped, so that every peer has done the
+// same when its files are measured.
 func overwrite(t *trial) (metrics, error) {
 	const perTx = 1000
 	const version = 1
@@ -103,17 +150,24 @@ func overwrite(t *trial) (metrics, error) {
 	puts := 0
 	var took latencies
 	m, err := t.with(openOptions{Durable: true}, func(_ store, l loops) (metrics, error) {
-		return t.measure(func() (_ int, err error) {
+		m, err := t.measure(func() (_ int, err error) {
 			puts, took, err = commitLoop(l, keys, perTx, version, t.scale.CommitLimit)
 			return puts, err
 		})
+		if err != nil {
+			return nil, err
+		}
+		return m, l.load(keys.slice(puts, keys.len()), perTx, version)
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.merge(took.metrics())
+	if m, err = t.addSize(m); err != nil {
+		return nil, err
+	}
 	_, err = t.with(openOptions{}, func(s store, _ loops) (metrics, error) {
-		return nil, checkOverwritten(s, keys.slice(0, puts), t.scale.ValueSize, version)
+		return nil, checkOverwritten(s, keys, t.scale.ValueSize, version)
 	})
 	return m, err
 }

@@ -51,8 +51,7 @@ func deleteKeys(t *trial, keys keyList) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeMetrics(t.dir)
-	return m.merge(size), err
+	return t.addSize(m)
 }
 
 // deleteHalf measures the deletion of every other record of a random order.

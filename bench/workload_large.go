@@ -8,6 +8,7 @@ var largeWorkloads = []workload{
 		rows: []row{
 			{groupLarge, "durable put of 1 MiB", putNS},
 			{groupLarge, "get of 1 MiB, every byte checked", getNS},
+			{groupSpace, "file after the puts of 1 MiB", fileBytes},
 		},
 		run: large,
 	},

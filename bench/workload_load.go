@@ -39,11 +39,10 @@ func loadAll(t *trial, keys keyList, o openOptions) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeMetrics(t.dir)
-	if err != nil {
+	if m, err = t.addSize(m); err != nil {
 		return nil, err
 	}
-	return m.merge(size), t.verify(sumOf(keys))
+	return m, t.verify(sumOf(keys))
 }
 
 // verify opens the database anew and scans it for exactly the records of want.

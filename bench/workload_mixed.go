@@ -45,7 +45,7 @@ func mixed(t *trial) (metrics, error) {
 	n := t.scale.Records
 	keys := t.keys.picks(max(1000, n/10), 0, uint64(n), 0)
 	fresh := t.keys.list(t.scale.Commits, func(j int) uint64 { return uint64(n + j) })
-	return t.with(openOptions{Durable: true}, func(s store, l loops) (metrics, error) {
+	m, err := t.with(openOptions{Durable: true}, func(s store, l loops) (metrics, error) {
 		if err := warm(l); err != nil {
 			return nil, err
 		}
@@ -82,4 +82,8 @@ func mixed(t *trial) (metrics, error) {
 		m[putNS] = float64(took.Nanoseconds())
 		return m, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return t.addSize(m)
 }

@@ -12,17 +12,23 @@ var openWorkloads = []workload{
 		run:     openRepeatedly,
 	},
 	{
-		name:    "memory-get",
-		about:   "get random keys and watch the memory",
-		rows:    []row{{groupOpen, "anonymous memory while reading", anonBytes}},
+		name:  "memory-get",
+		about: "get random keys and watch the memory",
+		rows: []row{
+			{groupOpen, "anonymous memory while reading", anonBytes},
+			{groupOpen, "peak of all memory while reading, mapped files too", residentBytes},
+		},
 		fixture: true,
 		run:     memoryGet,
 	},
 	{
 		name:  "memory-load",
 		about: "load in random order and watch the memory",
-		rows:  []row{{groupOpen, "anonymous memory while loading", anonBytes}},
-		run:   memoryLoad,
+		rows: []row{
+			{groupOpen, "anonymous memory while loading", anonBytes},
+			{groupOpen, "peak of all memory while loading, mapped files too", residentBytes},
+		},
+		run: memoryLoad,
 	},
 }
 
