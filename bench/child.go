@@ -33,6 +33,7 @@ const childCommand = "child"
 type scale struct {
 	Records     int           `json:"records"`
 	Keys        keyKind       `json:"keys"`
+	Contents    string        `json:"contents,omitempty"` // sum of the index of real paths
 	ValueSize   int           `json:"value_size"`
 	Seed        uint64        `json:"seed"`
 	PerTx       int           `json:"per_tx"`       // puts or deletes in an unsynced transaction
@@ -51,6 +52,7 @@ type task struct {
 	Peer     string `json:"peer"`
 	Dir      string `json:"dir"`               // where the database is, or is to be
 	Profile  string `json:"profile,omitempty"` // file for a CPU profile
+	Paths    string `json:"paths,omitempty"`   // list of real paths
 	Scale    scale  `json:"scale"`
 }
 
@@ -94,6 +96,14 @@ func perform(t task) (m metrics, err error) {
 	tr := &trial{
 		task: t, peer: p, scale: t.Scale, dir: t.Dir,
 		keys: keySet{kind: t.Scale.Keys, seed: t.Scale.Seed},
+	}
+	if t.Paths != "" {
+		list, err := openPaths(t.Paths)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, list.close()) }()
+		tr.keys.paths = list
 	}
 	if t.Workload == fixtureTask {
 		return nil, tr.prepare()

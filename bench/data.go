@@ -26,7 +26,7 @@ type keyKind string
 const (
 	keysRandom    keyKind = "random"    // 16 random bytes
 	keysAscending keyKind = "ascending" // the index, 8 bytes big-endian
-	keysPaths     keyKind = "paths"     // file paths with long shared prefixes
+	keysPaths     keyKind = "paths"     // file paths with long shared prefixes, real or alike
 )
 
 // validate returns an error for a kind that does not exist.
@@ -41,8 +41,9 @@ func (k keyKind) validate() error {
 
 // A keySet is an endless list of different keys.
 type keySet struct {
-	kind keyKind
-	seed uint64
+	kind  keyKind
+	seed  uint64
+	paths *pathList // where keysPaths come from; nil for paths that are made
 }
 
 const (
@@ -63,6 +64,9 @@ func (s keySet) appendKey(dst []byte, i uint64) []byte {
 	case keysAscending:
 		return binary.BigEndian.AppendUint64(dst, i)
 	case keysPaths:
+		if s.paths != nil {
+			return s.paths.append(dst, i, s.seed)
+		}
 		return s.appendPath(dst, i)
 	}
 	first := mix(i + s.seed)

@@ -48,7 +48,7 @@ func (f *fixtureSet) make(ctx context.Context, p peer, dir string) error {
 		return err
 	}
 	fmt.Fprintf(f.plan.progress, "%-14s %-16s\n", "prepare", p.name)
-	t := task{Workload: fixtureTask, Peer: p.name, Dir: dir, Scale: f.plan.scale}
+	t := f.plan.task(fixtureTask, p, dir)
 	if _, err := f.plan.child(ctx, t); err != nil {
 		return err
 	}

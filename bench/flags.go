@@ -48,6 +48,8 @@ func newRunFlags(name string, normal scale, rounds int, peers, jsonPath, charts 
 	f.set.StringVar(&f.peerList, "peers", peers,
 		"names of peers, separated by commas; all if empty")
 	f.set.StringVar(&f.keys, "keys", string(normal.Keys), "random, ascending or paths")
+	f.set.StringVar(&f.contents, "contents", "",
+		"Contents index of Debian whose paths are the keys; without it they are made alike")
 	f.set.IntVar(&f.scale.ValueSize, "value", normal.ValueSize, "bytes of a value: 8 to 65536")
 	f.set.Uint64Var(&f.scale.Seed, "seed", normal.Seed, "all keys and orders follow from it")
 	f.set.IntVar(&f.scale.Commits, "commits", normal.Commits,
@@ -107,6 +109,10 @@ func (f *runFlags) complete() (err error) {
 		return fmt.Errorf("%w: -value is %d, want 8 to 65536", errUsage, f.scale.ValueSize)
 	case f.scale.Commits < 1:
 		return fmt.Errorf("%w: -commits is %d, want 1 at least", errUsage, f.scale.Commits)
+	case f.scale.Records > recordsMax:
+		return fmt.Errorf("%w: %d records, want %d at most", errUsage, f.scale.Records, recordsMax)
+	case f.contents != "" && f.scale.Keys != keysPaths:
+		return fmt.Errorf("%w: -contents goes with -keys %s", errUsage, keysPaths)
 	case f.timeout < 0:
 		return fmt.Errorf("%w: -timeout is %v", errUsage, f.timeout)
 	}
@@ -134,8 +140,12 @@ func (f *runFlags) complete() (err error) {
 	return nil
 }
 
-// recordsMin is the smallest number of records that every workload can work with.
-const recordsMin = 100
+// recordsMin and recordsMax are the numbers of records that every workload can work with:
+// orders of records are kept in 32 bits.
+const (
+	recordsMin = 100
+	recordsMax = 1<<31 - 1
+)
 
 // publish prints the result and writes its files. It ends with errProblem if some
 // measurement failed.

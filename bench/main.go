@@ -11,9 +11,21 @@
 //	bench list                  name the workloads and the peers
 //
 // `bench run -h` tells the flags: -n for the number of records, 1,000,000 unless it says
-// otherwise, -keys and -value for how they look. run and sizes leave their results in
-// the folder bench-results as JSON, and a chart of each group of workloads as SVG;
-// smoke keeps nothing.
+// otherwise, -keys and -value for how they look, -contents for the paths of a Debian
+// system as keys. run and sizes leave their results in the folder bench-results as JSON,
+// and a chart of each group of workloads as SVG; smoke keeps nothing.
+//
+// What the figures mean:
+//
+//   - Written bytes and write calls are what the process gave to the system, from
+//     /proc/self/io; peers that write through mappings have none. System calls, and those
+//     that wait for the device, are counted by strace in a run of their own
+//     (put-1-calls), without what schedulers do. Where a system has no such thing, the
+//     report leaves the row out.
+//   - Heap objects are those of Go: what LMDB allocates in C is not among them.
+//   - Anonymous memory is what the process took beyond what it had before the database was
+//     opened; the peak of all memory has the files in it that are mapped.
+//   - A file size is the sum of the lengths of all files after closing.
 package main
 
 import (

@@ -69,8 +69,12 @@ func (r *result) writeHead(b *bytes.Buffer) {
 		records = fmt.Sprintf("%s to %s records", groupDigits(r.Sizes[0].Scale.Records),
 			groupDigits(r.Sizes[n-1].Scale.Records))
 	}
+	keys := string(r.Scale.Keys)
+	if r.Scale.Contents != "" {
+		keys += " of Contents index " + r.Scale.Contents + " as"
+	}
 	fmt.Fprintf(b, "%s, %s keys, values of %d bytes, seed %d, %d rounds\n",
-		records, r.Scale.Keys, r.Scale.ValueSize, r.Scale.Seed, r.Rounds)
+		records, keys, r.Scale.ValueSize, r.Scale.Seed, r.Rounds)
 	fmt.Fprintf(b, "Loads and deletes take %s records a transaction, and wait for no device.\n",
 		groupDigits(r.Scale.PerTx))
 	fmt.Fprintln(b, "Durable: on stable storage when the commit returns.")

@@ -22,6 +22,8 @@ type plan struct {
 	profile   string        // folder for CPU profiles; empty for none
 	base      string        // the peer that ratios are formed with
 	progress  io.Writer
+	contents  string // Contents index whose paths are the keys; empty for none
+	paths     string // the list made of it
 }
 
 // runCommand measures and reports.
@@ -46,7 +48,13 @@ func runCommand(ctx context.Context, name string, args []string, out, diag io.Wr
 
 // execute measures the whole plan below dir. A measurement that fails is part
 // of the result; the error is for a run that cannot go on.
-func (p *plan) execute(ctx context.Context, dir string) (*result, error) {
+func (p *plan) execute(ctx context.Context, dir string) (_ *result, err error) {
+	if p.contents != "" {
+		p.paths = filepath.Join(dir, "paths")
+		if p.scale.Contents, err = copyContents(p.paths, p.contents); err != nil {
+			return nil, err
+		}
+	}
 	res := &result{
 		Format:  resultFormat,
 		Date:    time.Now().UTC().Format(time.RFC3339),
@@ -108,7 +116,7 @@ func (p *plan) once(ctx context.Context, fixtures *fixtureSet, w workload, peer 
 	if dir == work {
 		defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	}
-	t := task{Workload: w.name, Peer: peer.name, Dir: dir, Scale: p.scale}
+	t := p.task(w.name, peer, dir)
 	if p.profile != "" {
 		name := fmt.Sprintf("%s.%s.%d.pprof", w.name, peer.name, round+1)
 		t.Profile = filepath.Join(p.profile, name)
@@ -119,6 +127,11 @@ func (p *plan) once(ctx context.Context, fixtures *fixtureSet, w workload, peer 
 		})
 	}
 	return p.child(ctx, t)
+}
+
+// task returns the task of a child.
+func (p *plan) task(workload string, peer peer, dir string) task {
+	return task{Workload: workload, Peer: peer.name, Dir: dir, Scale: p.scale, Paths: p.paths}
 }
 
 // child runs a child within the time that one may take.

@@ -98,6 +98,7 @@ func TestUsage(t *testing.T) {
 		{"run", "-commits", "0"}, {"run", "extra"}, {"run", "-none"}, {"compare", "one"},
 		{"report"}, {"chart", "one"}, {"compare", "-none"}, {"run", "-timeout", "-1s"},
 		{"sizes", "-from", "5"}, {"sizes", "-from", "500", "-to", "200"}, {"sizes", "extra"},
+		{"run", "-contents", "x"}, {"run", "-n", "2147483648"}, {"sizes", "-to", "2147483648"},
 		{"sizes", "-n", "1000"}, {"sizes", "-peers", "none"}, {"sizes", "-rounds", "0"},
 	} {
 		var out, diag bytes.Buffer

@@ -56,6 +56,9 @@ func parseSizesFlags(args []string, diag io.Writer) (*sizePlan, error) {
 	if err := p.parse(args); err != nil {
 		return nil, err
 	}
+	if p.to > recordsMax {
+		return nil, fmt.Errorf("%w: -to is %d, want %d at most", errUsage, p.to, recordsMax)
+	}
 	if p.to < p.from {
 		return nil, fmt.Errorf("%w: -to is %d, below -from, %d", errUsage, p.to, p.from)
 	}
@@ -80,7 +83,7 @@ func parseSizesFlags(args []string, diag io.Writer) (*sizePlan, error) {
 // samples of its own, only one result for each size.
 func (p *sizePlan) execute(ctx context.Context) (*result, error) {
 	var all *result
-	for records := p.from; records <= p.to; records *= sizeFactor {
+	for records := p.from; ; records *= sizeFactor {
 		fmt.Fprintf(p.progress, "%s records\n", groupDigits(records))
 		one, err := p.size(ctx, records)
 		if err != nil {
@@ -93,8 +96,10 @@ func (p *sizePlan) execute(ctx context.Context) (*result, error) {
 			all = &head
 		}
 		all.Sizes = append(all.Sizes, one)
+		if records > p.to/sizeFactor {
+			return all, nil
+		}
 	}
-	return all, nil
 }
 
 // size measures one size.
