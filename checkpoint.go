@@ -18,10 +18,9 @@ import (
 // after a crash whether everything arrived. (Of a large epoch the pages are written
 // while the links are still planned. No order matters before the sync.)
 //
-// By a checkpoint beside running commits it is done in portions, each awaited before
-// the next, since the drive would else hold up the commits; then a sync, and only
-// then a meta, and a sync for that. So it needs no manifest, and an opening after a
-// crash has none to verify.
+// By a checkpoint beside running commits it is done in portions (pace.go), since the
+// drive would else hold up the commits; then a sync, and only then a meta, and a sync
+// for that. So it needs no manifest, and an opening after a crash has none to verify.
 //
 // Afterwards what the epoch freed becomes free where no reader sees it.
 //
@@ -227,12 +226,9 @@ func (s *store) newPage(kind tx.Kind, e extent, txid tx.TxID) *tx.Page {
 	}
 }
 
-// The bytes that go to the file in one call at most: by a commit, and by a
-// checkpoint, which waits for them before it goes on.
-const (
-	writeBytes   = 4 << 20
-	portionBytes = 1 << 20
-)
+// writeBytes is how many bytes go to the file in one call at most, beside commits no
+// more than a portion.
+const writeBytes = 4 << 20
 
 // write writes what is not written yet but does not wait for the drive: pages,
 // the manifest, and the meta last.
@@ -265,9 +261,8 @@ func (s *store) writeMeta(f file, m *meta) error {
 }
 
 // writePages writes framed pages, in ascending order, adjacent ones in one call,
-// and returns how many calls that took. After each portion it calls pace, if given.
-func (s *store) writePages(f file, pages []*tx.Page, pace func(off, n int64) error) (
-	calls int64, err error) {
+// and returns how many calls that took.
+func (s *store) writePages(f file, pages []*tx.Page, pace *pacer) (calls int64, err error) {
 	var bufs [][]byte
 	limit := int64(writeBytes)
 	if pace != nil {
@@ -285,10 +280,7 @@ func (s *store) writePages(f file, pages []*tx.Page, pace func(off, n int64) err
 		if err := f.WriteVec(bufs, off); err != nil {
 			return calls, fmt.Errorf("mapleaf: write pages: %w", err)
 		}
-		if pace == nil {
-			continue
-		}
-		if err := pace(off, size); err != nil {
+		if err := pace.wrote(off, size); err != nil {
 			return calls, fmt.Errorf("mapleaf: write pages: %w", err)
 		}
 	}
@@ -331,9 +323,9 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 	slices.SortFunc(w.pages, comparePages)
 	s.seal(w.pages, e.last())
 	s.composeMeta(w)
-	var pace func(off, n int64) error
+	var pace *pacer
 	if durable {
-		pace = f.WriteBack
+		pace = &pacer{f: f}
 	}
 	began := time.Now()
 	calls, err := s.writePages(f, w.pages, pace)

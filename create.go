@@ -32,6 +32,7 @@ type file interface {
 	WriteVec(bufs [][]byte, off int64) error
 	WriteVecDurable(bufs [][]byte, off int64) error
 	WriteBack(off, n int64) error
+	StartWriteBack(off, n int64) error
 	Allocate(size int64) error
 	Truncate(size int64) error
 	Sync() error

@@ -125,6 +125,8 @@ func (f *diskFile) Sync() error {
 
 func (f *diskFile) WriteBack(int64, int64) error { return nil }
 
+func (f *diskFile) StartWriteBack(int64, int64) error { return nil }
+
 func (f *diskFile) Drive() (mmapfile.DriveReader, error) { return cacheReader{f}, nil }
 
 // A fate draws what becomes of the sectors and sizes that were not synced.

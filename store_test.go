@@ -277,6 +277,8 @@ func (r *recorder) WriteVecDurable(bufs [][]byte, off int64) error {
 
 func (r *recorder) WriteBack(off, n int64) error { return r.file.WriteBack(off, n) }
 
+func (r *recorder) StartWriteBack(off, n int64) error { return r.file.StartWriteBack(off, n) }
+
 func (r *recorder) Allocate(size int64) error {
 	if err := r.call(op{kind: opAllocate, size: size}); err != nil {
 		return err
@@ -328,6 +330,8 @@ type lazyFile struct{ file }
 
 func (lazyFile) Sync() error                  { return nil }
 func (lazyFile) WriteBack(off, n int64) error { return nil }
+
+func (lazyFile) StartWriteBack(off, n int64) error { return nil }
 func (f lazyFile) WriteVecDurable(bufs [][]byte, off int64) error {
 	return f.WriteVec(bufs, off)
 }
@@ -413,6 +417,8 @@ func (m *memFile) WriteVecDurable(bufs [][]byte, off int64) error {
 }
 
 func (m *memFile) WriteBack(off, n int64) error { return nil }
+
+func (m *memFile) StartWriteBack(off, n int64) error { return nil }
 
 func (m *memFile) Drive() (mmapfile.DriveReader, error) { return cacheReader{m}, nil }
 

@@ -241,6 +241,17 @@ func (f *File) WriteBack(off, n int64) error {
 	return f.do("write back", func() error { return writeBack(f.os, off, n) })
 }
 
+// StartWriteBack starts writing the dirty bytes of [off, off+n) to the drive, and does
+// not wait for that: many such pieces are on their way together, and WriteBack of a range
+// around them waits for them all. It makes nothing durable by itself, and does nothing
+// where the system has no such call (outside Linux).
+func (f *File) StartWriteBack(off, n int64) error {
+	if off < 0 || n < 0 {
+		return wrap("write back", f.name, ErrRange)
+	}
+	return f.do("write back", func() error { return startWriteBack(f.os, off, n) })
+}
+
 // Size returns the number of bytes in the file.
 func (f *File) Size() (size int64, err error) {
 	err = f.do("stat", func() error { size, err = f.size(); return err })

@@ -141,6 +141,7 @@ func TestWriteVec(t *testing.T) {
 		want = append(want, bufs[count]...)
 		noErr(t, "write", f.WriteVec(bufs, 77))
 		noErr(t, "write durably", f.WriteVecDurable(bufs, 77+int64(len(want))))
+		noErr(t, "start writing back", f.StartWriteBack(0, 77))
 		noErr(t, "write back", f.WriteBack(0, 77))
 		got, err := os.ReadFile(path)
 		noErr(t, "read", err)
@@ -152,6 +153,7 @@ func TestWriteVec(t *testing.T) {
 	wantErr(t, "negative offset", f.WriteVec(nil, -1), mmapfile.ErrRange)
 	wantErr(t, "negative offset", f.WriteVecDurable(nil, -1), mmapfile.ErrRange)
 	wantErr(t, "negative offset", f.WriteBack(-1, 1), mmapfile.ErrRange)
+	wantErr(t, "negative offset", f.StartWriteBack(-1, 1), mmapfile.ErrRange)
 }
 
 func TestClosedFile(t *testing.T) {

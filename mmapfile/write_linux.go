@@ -29,10 +29,17 @@ func writeVecDurable(f *File, bufs [][]byte, off int64) error {
 // writeBack waits for writes in flight, starts new ones, and waits for those:
 // less would leave a page that is changed while it is written.
 func writeBack(f *os.File, off, n int64) error {
-	const all = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE |
-		unix.SYNC_FILE_RANGE_WAIT_AFTER
+	return syncRange(f, off, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|
+		unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+}
+
+func startWriteBack(f *os.File, off, n int64) error {
+	return syncRange(f, off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+func syncRange(f *os.File, off, n int64, flags int) error {
 	for {
-		err := unix.SyncFileRange(int(f.Fd()), off, n, all)
+		err := unix.SyncFileRange(int(f.Fd()), off, n, flags)
 		switch err {
 		case unix.EINTR:
 			continue
