@@ -30,7 +30,7 @@ type Bucket struct {
 type bucketEdit struct {
 	parent   *Bucket
 	name     []byte
-	kids     map[string]*Bucket
+	kids     kids
 	number   uint64 // in the list of operations, 0 = none yet
 	dirty    bool   // header differs from what the parent's record says
 	lastPage PageID // where the last record was inserted

@@ -2,7 +2,6 @@ package tx
 
 import (
 	"bytes"
-	"slices"
 )
 
 // This file keeps buckets within buckets. A bucket's record in its parent is
@@ -43,7 +42,7 @@ func (b *Bucket) Bucket(name []byte) (kid *Bucket) {
 func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 	t := b.tx
 	var kid *Bucket
-	if t.writing == nil && b == &t.root && t.taken.CompareAndSwap(false, true) {
+	if b == &t.root && t.taken.CompareAndSwap(false, true) {
 		kid = &t.first
 	} else {
 		kid = new(Bucket)
@@ -76,19 +75,20 @@ func (b *Bucket) kid(name []byte) *Bucket {
 	if b.edit == nil {
 		return nil
 	}
-	return b.edit.kids[string(name)]
+	return b.edit.kids.get(name)
 }
 
 // adopt makes kid the one Bucket for its name in b.
 func (b *Bucket) adopt(kid *Bucket, name []byte) {
-	if b.edit.kids == nil {
-		b.edit.kids = make(map[string]*Bucket)
-	}
-	if kid.edit == nil {
+	switch {
+	case kid.edit != nil:
+	case kid == &b.tx.first:
+		kid.edit = &b.tx.firstEdit
+	default:
 		kid.edit = new(bucketEdit)
 	}
 	kid.edit.parent, kid.edit.name = b, name
-	b.edit.kids[string(name)] = kid
+	b.edit.kids.add(kid)
 }
 
 // CreateBucket creates a bucket below b and returns it. It returns
@@ -205,7 +205,7 @@ func (b *Bucket) claim(name []byte) (*Bucket, error) {
 
 // disown removes the record of kid from b.
 func (b *Bucket) disown(kid *Bucket) error {
-	delete(b.edit.kids, string(kid.edit.name))
+	b.edit.kids.remove(kid)
 	found, err := b.findPath(kid.edit.name)
 	if err != nil {
 		b.tx.fail(err)
@@ -304,20 +304,14 @@ func (b *Bucket) fits(kid *Bucket) error {
 // sink gives b, and all opened buckets in it, their new depth.
 func (b *Bucket) sink(depth int32) {
 	b.depth = depth
-	for _, kid := range b.edit.kids {
+	for kid := range b.edit.kids.all() {
 		kid.sink(depth + 1)
 	}
 }
 
 // flush brings the records of all changed buckets below b up to date.
 func (b *Bucket) flush() error {
-	names := make([]string, 0, len(b.edit.kids))
-	for name := range b.edit.kids {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		kid := b.edit.kids[name]
+	for kid := range b.edit.kids.sorted() {
 		if err := kid.flush(); err != nil {
 			return err
 		}
@@ -336,7 +330,7 @@ func (b *Bucket) flush() error {
 			return err
 		}
 		if !found {
-			return Corrupt(b.header.Root.ID, "bucket %q lost its record", name)
+			return Corrupt(b.header.Root.ID, "bucket %q lost its record", kid.edit.name)
 		}
 		if err := b.set(kid.edit.name, record, valueBucket, true); err != nil {
 			return err
@@ -456,7 +450,7 @@ func (b *Bucket) clearKid(n node, i int, v []byte) error {
 	}
 	kid := b.kid(name)
 	if kid != nil {
-		delete(b.edit.kids, string(name))
+		b.edit.kids.remove(kid)
 	} else {
 		kid = &Bucket{tx: t, header: DecodeBucketHeader(v), depth: b.depth + 1}
 	}

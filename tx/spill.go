@@ -90,7 +90,7 @@ func (t *Tx) makeRoom() error {
 func (b *Bucket) renewVersions() {
 	b.version++
 	b.edit.lastPage = 0
-	for _, kid := range b.edit.kids {
+	for kid := range b.edit.kids.all() {
 		kid.renewVersions()
 	}
 }

@@ -52,7 +52,7 @@ type Tx struct {
 	changed bool
 	failed  atomic.Pointer[error]
 	root    Bucket
-	first   Bucket // the first bucket that a reader opens, to save an allocation
+	first   Bucket // the first bucket that is opened, to save an allocation
 	taken   atomic.Bool
 
 	*writing // of a writer only
@@ -76,6 +76,8 @@ type writing struct {
 	ops     opList
 	spilled spilled
 
+	rootEdit, firstEdit bucketEdit // of Tx.root and Tx.first
+
 	scratch
 	home *scratch // where that came from
 }
@@ -93,7 +95,7 @@ func NewWriter(s Snapshot, h Host, p Pager) *Tx {
 	t.own.TxID = p.TxID()
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
-	t.root.edit = new(bucketEdit)
+	t.root.edit = &t.rootEdit
 	t.home = scratches.Get().(*scratch)
 	t.scratch = *t.home
 	t.ops.buf, t.ops.limit = p.Log()

@@ -93,7 +93,7 @@ func (w *walker) record(b *Bucket, n node, p *Page, i, depth int) error {
 // peek returns the bucket of record i of n, without opening it for the user.
 func (b *Bucket) peek(n node, p *Page, i int) (*Bucket, error) {
 	t := b.tx
-	if b.edit != nil && len(b.edit.kids) > 0 {
+	if b.edit != nil && !b.edit.kids.empty() {
 		name, err := t.snap.leafKey(n, i)
 		if err != nil {
 			return nil, err
