@@ -188,8 +188,13 @@ func (s *store) commitPages(b *batch) error {
 	return nil
 }
 
-// opBufs is how many buffers for operations are kept for later transactions.
-const opBufs = 4
+// How many buffers for operations are kept for later transactions: small ones, for as
+// many as may share a batch, and long ones.
+const (
+	opBufsMax    = 64
+	opBufsLong   = 4
+	opBufLengthy = 16 << 10
+)
 
 // finish hands out the outcome.
 func (s *store) finish(b *batch, err error) {
@@ -202,7 +207,8 @@ func (s *store) finish(b *batch, err error) {
 		s.mu.replaced = append(s.mu.replaced, replacedPages{last: b.state.TxID - 1, pages: b.replaced})
 	}
 	for _, ops := range b.ops {
-		if cap(ops) > 0 && len(s.mu.opBufs) < opBufs {
+		kept := len(s.mu.opBufs)
+		if cap(ops) > 0 && (kept < opBufsLong || kept < opBufsMax && cap(ops) < opBufLengthy) {
 			s.mu.opBufs = append(s.mu.opBufs, ops[:0])
 		}
 	}

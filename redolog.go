@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -64,6 +65,9 @@ const (
 
 	// logPays is how many bytes a log would have saved when one is begun.
 	logPays = 512 << 10
+
+	// recordBufMax is how large a buffer for records may be that is kept.
+	recordBufMax = 1 << 20
 )
 
 // A logExtent is one of the two, as metas name it.
@@ -80,6 +84,7 @@ type redoLog struct {
 	epoch *epoch // whose part is being written
 	off   int64  // in the extent, of the next record
 	link  uint64
+	buf   []byte // of the record before, for the next
 
 	clearing logClearing
 }
@@ -108,33 +113,36 @@ type logRecord struct {
 	size        int64
 }
 
-// encodeRecord returns the pieces of the record for a batch, and its checksum.
-func encodeRecord(b *batch, durable tx.TxID, link, salt uint64) (bufs [][]byte, sum uint64) {
+// encodeRecord appends the record for a batch to dst, and returns it with its checksum.
+func encodeRecord(dst []byte, b *batch, durable tx.TxID, link, salt uint64) ([]byte, uint64) {
 	le := binary.LittleEndian
-	head := make([]byte, recordHead, recordHead+len(b.ops)*binary.MaxVarintLen32)
-	bufs = make([][]byte, 0, 2*len(b.ops)+1)
-	bufs = append(bufs, head)
 	size := recordHead
 	for _, ops := range b.ops {
-		at := len(head)
-		head = binary.AppendUvarint(head, uint64(len(ops)))
-		bufs = append(bufs, head[at:], ops)
-		size += len(head) - at + len(ops)
+		size += binary.MaxVarintLen32 + len(ops)
 	}
-	head = head[:recordHead]
-	le.PutUint32(head[recordLength:], uint32(size))
-	le.PutUint64(head[recordFirst:], uint64(b.first))
-	le.PutUint64(head[recordLast:], uint64(b.state.TxID))
-	le.PutUint64(head[recordDurable:], uint64(durable))
-	le.PutUint64(head[recordLink:], link)
+	start := len(dst)
+	dst = slices.Grow(dst, size)[:start+recordHead]
+	for _, ops := range b.ops {
+		dst = append(binary.AppendUvarint(dst, uint64(len(ops))), ops...)
+	}
+	record := dst[start:]
+	le.PutUint32(record[recordLength:], uint32(len(record)))
+	le.PutUint32(record[recordZero:], 0)
+	le.PutUint64(record[recordFirst:], uint64(b.first))
+	le.PutUint64(record[recordLast:], uint64(b.state.TxID))
+	le.PutUint64(record[recordDurable:], uint64(durable))
+	le.PutUint64(record[recordLink:], link)
+	sum := recordSum(record, salt)
+	le.PutUint64(record[recordChecksum:], sum)
+	return dst, sum
+}
+
+// recordSum returns the checksum of a record, which covers all but itself.
+func recordSum(record []byte, salt uint64) uint64 {
 	var d xxhash.Digest
 	d.ResetWithSeed(salt)
-	d.Write(head[recordLength:])
-	for _, p := range bufs[1:] {
-		d.Write(p)
-	}
-	le.PutUint64(head[recordChecksum:], d.Sum64())
-	return bufs, d.Sum64()
+	d.Write(record[recordLength:])
+	return d.Sum64()
 }
 
 // decodeRecord reads the record at the head of b. It reports false if there is none
@@ -157,10 +165,7 @@ func decodeRecord(b []byte, salt uint64) (r logRecord, ok bool) {
 		ops:      b[recordHead:size:size],
 		size:     size,
 	}
-	var d xxhash.Digest
-	d.ResetWithSeed(salt)
-	d.Write(b[recordLength:size])
-	return r, d.Sum64() == r.checksum && r.first <= r.last
+	return r, recordSum(b[:size], salt) == r.checksum && r.first <= r.last
 }
 
 // sections returns the operations of each transaction of the record.
@@ -308,11 +313,11 @@ func (s *store) appendRecord(b *batch) error {
 	s.mu.Lock()
 	x := s.log.extents[b.epoch.log]
 	s.mu.Unlock()
-	bufs, sum := encodeRecord(b, s.durableThrough(), s.log.link, x.salt)
-	size := int64(0)
-	for _, p := range bufs {
-		size += int64(len(p))
+	record, sum := encodeRecord(s.log.buf[:0], b, s.durableThrough(), s.log.link, x.salt)
+	if s.log.buf = record; cap(record) > recordBufMax {
+		s.log.buf = nil
 	}
+	size := int64(len(record))
 	if s.log.off+size > int64(x.count)<<s.shift {
 		return s.fail(fmt.Errorf("mapleaf: log record of %d bytes does not fit at %d of %d",
 			size, s.log.off, int64(x.count)<<s.shift))
@@ -321,7 +326,7 @@ func (s *store) appendRecord(b *batch) error {
 	off := int64(x.first)<<s.shift + s.log.off
 	began := time.Now()
 	all := b.sync && s.unsynced.Load() // before it, too
-	err := s.writeRecord(bufs, off, b.sync && !all)
+	err := s.writeRecord(record, off, b.sync && !all)
 	if err == nil && all {
 		err = s.sync()
 	}
@@ -344,7 +349,7 @@ func (s *store) appendRecord(b *batch) error {
 }
 
 // writeRecord writes a record, and waits until it is durable if that is asked for (K4).
-func (s *store) writeRecord(bufs [][]byte, off int64, durable bool) error {
+func (s *store) writeRecord(record []byte, off int64, durable bool) error {
 	write := s.file.WriteVec
 	if durable {
 		s.syncing.Lock()
@@ -354,7 +359,7 @@ func (s *store) writeRecord(bufs [][]byte, off int64, durable bool) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if err := write(bufs, off); err != nil {
+	if err := write([][]byte{record}, off); err != nil {
 		return s.fail(fmt.Errorf("mapleaf: write log: %w", err))
 	}
 	return nil

@@ -18,8 +18,7 @@ import (
 // The bytes of a record are a promise.
 func TestRecordFormat(t *testing.T) {
 	b := &batch{first: 7, state: tx.Snapshot{TxID: 9}, ops: [][]byte{{1, 2, 3}, {4}}}
-	bufs, sum := encodeRecord(b, 6, 0x1122334455667788, 42)
-	got := bytes.Join(bufs, nil)
+	got, sum := encodeRecord(nil, b, 6, 0x1122334455667788, 42)
 	want := "a5e8c783f257b9fb" + "36000000" + "00000000" + "0700000000000000" +
 		"0900000000000000" + "0600000000000000" + "8877665544332211" + "03010203" + "0104"
 	if hex.EncodeToString(got) != want {
@@ -283,10 +282,10 @@ func TestFallbackMustReach(t *testing.T) {
 	older := readMeta(t, path, 1-slot)
 	b := &batch{first: newest.txid + 1, state: tx.Snapshot{TxID: newest.txid + 1}}
 	for i, x := range newest.logs {
-		bufs, _ := encodeRecord(b, newest.txid, 0, x.salt)
+		record, _ := encodeRecord(nil, b, newest.txid, 0, x.salt)
 		_, err := l.open(t, nil, func(f *os.File) {
 			flip(t, f, page+100)
-			if _, err := f.WriteAt(bytes.Join(bufs, nil), int64(x.first)*4096); err != nil {
+			if _, err := f.WriteAt(record, int64(x.first)*4096); err != nil {
 				t.Fatal(err)
 			}
 		})

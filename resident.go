@@ -44,7 +44,7 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	s.mu.Unlock()
 
 	if len(finished) > 0 {
-		s.prune(&head, finished, written)
+		head = s.pruned(head, finished, written)
 		for _, e := range finished {
 			replaced = append(replaced, replacedPages{shown, under == nil, s.born(e)})
 		}
@@ -60,12 +60,12 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	return head, under
 }
 
-// prune takes the pages of finished epochs out of the overlay of a state.
-func (s *store) prune(head *tx.Snapshot, finished []*epoch, written tx.TxID) {
+// pruned returns a state without the pages of finished epochs in its overlay.
+func (s *store) pruned(head tx.Snapshot, finished []*epoch, written tx.TxID) tx.Snapshot {
 	head.Written = max(head.Written, written) // what was spilled since is in the file, too
 	if head.TxID == written {
 		head.Overlay = tx.Overlay{}
-		return
+		return head
 	}
 	s.prunes++
 	owner := s.prunes | 1<<63 // none that a transaction has
@@ -77,6 +77,7 @@ func (s *store) prune(head *tx.Snapshot, finished []*epoch, written tx.TxID) {
 			return true
 		})
 	}
+	return head
 }
 
 // reuse takes back the buffers of replaced pages as soon as that is safe (G2). The

@@ -189,8 +189,7 @@ func TestSpillRollbackWithLog(t *testing.T) {
 // file only after that: else those pages would seem to come from nowhere.
 func TestSpillBesideLateCheckpoint(t *testing.T) {
 	s := &store{}
-	head := tx.Snapshot{TxID: 37, Written: 36}
-	s.prune(&head, nil, 35)
+	head := s.pruned(tx.Snapshot{TxID: 37, Written: 36}, nil, 35)
 	if head.Written != 36 {
 		t.Errorf("the file ends with %d, want 36", head.Written)
 	}

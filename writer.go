@@ -48,6 +48,7 @@ type writer struct {
 	base  tx.TxID
 	under *batch       // the batch that the base stands in, nil if it is durable
 	pins  []*mapping   // what slices of the transaction may lead into
+	pin   [1]*mapping  // most have one
 	snap  *tx.Snapshot // the transaction's own state
 
 	writerLists
@@ -141,7 +142,8 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	m := s.pinNewest()
 	snap, under := s.baseState()
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
-	w := &writer{s: s, base: snap.TxID, under: under, pins: []*mapping{m}, current: -1}
+	w := &writer{s: s, base: snap.TxID, under: under, pin: [1]*mapping{m}, current: -1}
+	w.pins = w.pin[:]
 	w.writerLists, s.lists = s.lists, writerLists{}
 	w.txid = max(snap.TxID, s.seen).Next()
 	snap.Epoch = s.epochOf(w.txid)
@@ -311,7 +313,7 @@ func (w *writer) unpin() {
 	for _, m := range w.pins {
 		w.s.unpin(m)
 	}
-	w.pins = nil
+	w.pins, w.pin[0] = nil, nil
 }
 
 // leave gives up the slot. It comes before the batch can be published: else the

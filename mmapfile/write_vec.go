@@ -26,7 +26,7 @@ func writeVec(f *os.File, bufs [][]byte, off int64) error {
 // writeChunks hands bufs to write, iovMax at a time, until everything is
 // written. It does not change the caller's slice.
 func writeChunks(bufs [][]byte, off int64, write func([][]byte, int64) (int, error)) error {
-	var chunk [][]byte
+	chunk := make([][]byte, 0, min(len(bufs), iovMax))
 	for {
 		var more bool
 		chunk, bufs, more = fillChunk(chunk, bufs)

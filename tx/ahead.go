@@ -29,7 +29,7 @@ func (s *Snapshot) expected(id PageID) (page []byte, resident bool) {
 	if !canPrefetch {
 		return nil, false
 	}
-	if len(s.Overlay.root) != 0 {
+	if !s.Overlay.Empty() {
 		if p := s.Overlay.Get(id); p != nil {
 			return p.Buf, true
 		}
@@ -53,7 +53,7 @@ func (s *Snapshot) inMapping(id PageID) []byte {
 // in it.
 func (s *Snapshot) childFor(n node, i int, key []byte) (node, *Page, error) {
 	ref := n.child(i)
-	if len(s.Overlay.root) != 0 {
+	if !s.Overlay.Empty() {
 		if p := s.Overlay.Get(ref.ID); p != nil {
 			n.searchAhead(p.Buf, i, key)
 			return p.node(ref)

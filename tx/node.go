@@ -235,7 +235,7 @@ func (s *Snapshot) compareLong(rest []byte, r longRef, p int, suffix []byte) (in
 // load returns the node that ref names: from the overlay with its page, or
 // from the mapping.
 func (s *Snapshot) load(ref Ref) (node, *Page, error) {
-	if len(s.Overlay.root) != 0 {
+	if !s.Overlay.Empty() {
 		if p := s.Overlay.Get(ref.ID); p != nil {
 			return p.node(ref)
 		}

@@ -14,8 +14,9 @@ package tx
 // commit small; the upper ones stay in the nearest cache, so that a look-up
 // costs little more than one of two wide levels.
 type Overlay struct {
-	root  []*overlayUpper // each for a million pages
-	owner uint64          // who may change root in place
+	first *overlayUpper   // for the first million pages
+	more  []*overlayUpper // for a million each
+	owner uint64          // who may change more in place
 }
 
 const (
@@ -38,15 +39,21 @@ type (
 )
 
 // Empty reports whether the overlay never held a page.
-func (o *Overlay) Empty() bool { return len(o.root) == 0 }
+func (o *Overlay) Empty() bool { return o.first == nil && len(o.more) == 0 }
 
 // Get returns the page that stands for id, or nil if the mapping does.
 func (o *Overlay) Get(id PageID) *Page {
-	r := int(id >> (4 * overlayBits))
-	if r >= len(o.root) || o.root[r] == nil {
+	upper := o.first
+	if r := int(id >> (4 * overlayBits)); r > 0 {
+		if r > len(o.more) {
+			return nil
+		}
+		upper = o.more[r-1]
+	}
+	if upper == nil {
 		return nil
 	}
-	mid := o.root[r].kids[id>>(3*overlayBits)&overlayMask]
+	mid := upper.kids[id>>(3*overlayBits)&overlayMask]
 	if mid == nil {
 		return nil
 	}
@@ -73,13 +80,16 @@ func (o *Overlay) Delete(id PageID, owner uint64) {
 }
 
 func (o *Overlay) put(id PageID, p *Page, owner uint64) {
-	r := int(id >> (4 * overlayBits))
-	if o.owner != owner || r >= len(o.root) {
-		root := make([]*overlayUpper, max(len(o.root), r+1))
-		copy(root, o.root)
-		o.root, o.owner = root, owner
+	top := &o.first
+	if r := int(id >> (4 * overlayBits)); r > 0 {
+		if o.owner != owner || r > len(o.more) {
+			more := make([]*overlayUpper, max(len(o.more), r))
+			copy(more, o.more)
+			o.more, o.owner = more, owner
+		}
+		top = &o.more[r-1]
 	}
-	upper := owned(&o.root[r], owner)
+	upper := owned(top, owner)
 	mid := owned(&upper.kids[id>>(3*overlayBits)&overlayMask], owner)
 	low := owned(&mid.kids[id>>(2*overlayBits)&overlayMask], owner)
 	leaf := owned(&low.kids[id>>overlayBits&overlayMask], owner)
@@ -103,16 +113,22 @@ func owned[K any](p **overlayLevel[K], owner uint64) *overlayLevel[K] {
 // All calls fn for every page, in ascending order of their ids, until it returns
 // false.
 func (o *Overlay) All(fn func(*Page) bool) {
-	for _, upper := range o.root {
-		more := each(upper, func(mid *overlayMid) bool {
-			return each(mid, func(low *overlayLow) bool {
-				return each(low, func(leaf *overlayLeaf) bool { return each(leaf, fn) })
-			})
-		})
-		if !more {
+	if !eachPage(o.first, fn) {
+		return
+	}
+	for _, upper := range o.more {
+		if !eachPage(upper, fn) {
 			return
 		}
 	}
+}
+
+func eachPage(n *overlayUpper, fn func(*Page) bool) bool {
+	return each(n, func(mid *overlayMid) bool {
+		return each(mid, func(low *overlayLow) bool {
+			return each(low, func(leaf *overlayLeaf) bool { return each(leaf, fn) })
+		})
+	})
 }
 
 func each[K any](n *overlayLevel[K], fn func(*K) bool) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 )
 
@@ -129,6 +130,7 @@ type BucketHeader struct {
 
 // Append appends the encoded header to b.
 func (h BucketHeader) Append(b []byte) []byte {
+	b = slices.Grow(b, BucketHeaderSize)
 	b = binary.LittleEndian.AppendUint32(b, uint32(h.Root.ID))
 	b = binary.LittleEndian.AppendUint32(b, h.Root.Stamp)
 	b = binary.LittleEndian.AppendUint64(b, h.Sequence)
