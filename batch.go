@@ -185,19 +185,21 @@ func (s *store) growFile(need int64) error {
 	return nil
 }
 
-// join adds the transaction to the open batch and makes its state the newest.
-func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*batch, error) {
+// join adds the transaction to the open batch and makes its state the newest. If nobody
+// commits, it claims that for the caller (K6).
+func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte,
+) (b *batch, lead bool, err error) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.refused(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	e := s.mu.epoch
 	if e.first == 0 {
 		e.first = w.txid
 	}
-	b := s.mu.open
+	b = s.mu.open
 	if b == nil {
 		b = &batch{first: s.mu.head.TxID.Next(), epoch: e, done: make(chan struct{})}
 		s.mu.open = b
@@ -236,8 +238,9 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte) (*
 		s.endEpoch(b)
 	}
 	w.leave()
-	s.mu.wake.Signal()
-	return b, nil
+	lead = !s.mu.committing
+	s.mu.committing = true
+	return b, lead, nil
 }
 
 // take adds to the epoch what a transaction has obtained for it.

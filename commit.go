@@ -3,6 +3,7 @@ package mapleaf
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -10,11 +11,15 @@ import (
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
-// The committer: one goroutine of the store, which runs no user code, makes one
-// batch after the other durable and publishes it. While it writes and syncs one,
-// the next fills, so any number of transactions share a sync and a lone one
-// waits for nobody. What an epoch leaves in memory is written by a checkpoint
+// Committing: one batch after the other is made durable and published. While one is
+// written and synced, the next fills, so any number of transactions share a sync and a
+// lone one waits for nobody. What an epoch leaves in memory is written by a checkpoint
 // beside it (checkpoint.go).
+//
+// Who joins a batch while nobody commits does so himself, on his own goroutine: to wake
+// another and to be woken by it takes as long as half a sync where processors sleep. What
+// has joined meanwhile is for the next who comes, or for a goroutine of the store, whoever
+// is first. The committer is who commits; he runs no user code.
 //
 // Invariants:
 //
@@ -28,54 +33,86 @@ import (
 //	   a descriptor of its own.
 //	K5 What is to be durable is synced with everything before it: DB.NoSync may have
 //	   been set until then.
+//	K6 One goroutine commits at a time, and says so in mu.committing. It leaves only
+//	   when no batch is left, or the store's goroutine is told.
 
-// runCommits is the committer's goroutine.
+// runCommits is the store's goroutine.
 func (s *store) runCommits() {
 	defer close(s.stopped)
-	for {
-		b := s.sealNext()
-		if b == nil {
-			return
-		}
-		err := s.failed()
-		if err == nil {
-			err = s.commit(b)
-		}
-		if err != nil {
-			s.told.Store(true)
-		}
-		if err == nil && b.ended && !b.pages {
-			// Before the batch is done: so those who write faster than the drive
-			// wait for it, and two epochs are in memory at most.
-			s.beginCheckpoint(b.epoch)
-		}
-		s.finish(b, err)
+	for s.awaitBatch() {
+		s.commitNext()
+		s.mu.Lock()
+		s.mu.committing = false
+		s.mu.Unlock()
 	}
 }
 
-// sealNext waits for a batch and takes it, or returns nil when Close has asked
-// the committer to stop and nothing is left.
-func (s *store) sealNext() *batch {
+// awaitBatch waits for a batch that nobody commits, and claims that. It returns false when
+// Close has asked the store's goroutine to stop and nothing is left.
+func (s *store) awaitBatch() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.mu.open == nil && len(s.mu.queue) == 0 {
-		if s.mu.stop {
-			return nil
+	for s.mu.committing || !s.hasBatch() {
+		if s.mu.stop && !s.mu.committing {
+			return false
 		}
 		s.mu.wake.Wait()
 	}
-	if len(s.mu.queue) == 0 {
-		b := s.mu.open
-		if b.pages { // there is no log (E1)
-			s.endEpoch(b)
-		} else {
-			s.mu.open = nil
-			s.mu.sealing = b
-			return b
-		}
+	s.mu.committing = true
+	return true
+}
+
+// hasBatch reports whether there is a batch to be committed. The caller holds mu.
+func (s *store) hasBatch() bool { return s.mu.open != nil || len(s.mu.queue) > 0 }
+
+// lead commits the batch that the caller has joined, and those before it. The caller has
+// claimed that in joining.
+func (s *store) lead(own *batch) {
+	// A fault here is no damage that the caller could be told of.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(false))
+	for s.commitNext() != own {
 	}
-	b := s.mu.queue[0]
-	s.mu.queue = s.mu.queue[1:]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.committing = false
+	if s.hasBatch() || s.mu.stop {
+		s.mu.wake.Signal()
+	}
+}
+
+// commitNext commits the first batch that waits, and returns it. The caller has claimed
+// that.
+func (s *store) commitNext() *batch {
+	b := s.sealNext()
+	err := s.failed()
+	if err == nil {
+		err = s.commit(b)
+	}
+	if err != nil {
+		s.told.Store(true)
+	}
+	if err == nil && b.ended && !b.pages {
+		// Before the batch is done: so those who write faster than the drive
+		// wait for it, and two epochs are in memory at most.
+		s.beginCheckpoint(b.epoch)
+	}
+	s.finish(b, err)
+	return b
+}
+
+// sealNext takes the first batch that waits. No transaction joins it any more.
+func (s *store) sealNext() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.queue) == 0 && s.mu.open.pages { // there is no log (E1)
+		s.endEpoch(s.mu.open)
+	}
+	b := s.mu.open
+	if len(s.mu.queue) > 0 {
+		b, s.mu.queue = s.mu.queue[0], s.mu.queue[1:]
+	} else {
+		s.mu.open = nil
+	}
 	s.mu.sealing = b
 	return b
 }

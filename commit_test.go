@@ -379,3 +379,40 @@ func TestGrowthIsNoCut(t *testing.T) {
 		t.Error("the file did not grow")
 	}
 }
+
+// A lone transaction commits on its own goroutine: the committer is not even there (K6).
+func TestLoneTransactionCommitsItself(t *testing.T) {
+	db := mustOpen(t, tempPath(t), nil)
+	model{}.mustUpdate(t, db, testRand(t, 28), 50)
+	db.store.halt()
+	for i := range 500 { // by pages, and by the log
+		if err := <-put(db, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if db.store.log.extents[0].count == 0 {
+		t.Error("there is no log yet")
+	}
+}
+
+// What joined while another committed is left to the committer, if nobody comes (K6).
+func TestCommitterTakesWhatIsLeft(t *testing.T) {
+	db := mustOpen(t, tempPath(t), nil)
+	model{}.mustUpdate(t, db, testRand(t, 29), 50)
+	f := holdSync(db)
+	head := uint64(db.store.mu.head.TxID)
+	leader := put(db, "leader")
+	<-f.entered
+	left := put(db, "left")
+	waitHead(t, db, head+2)
+	for _, done := range []<-chan error{leader, left} {
+		f.release <- nil
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if done == leader {
+			<-f.entered
+		}
+	}
+	db.store.file = f.file
+}

@@ -86,23 +86,24 @@ type store struct {
 
 	mu struct {
 		sync.Mutex
-		wake     sync.Cond   // tells the committer
-		head     tx.Snapshot // the newest committed state, durable or not
-		epoch    *epoch      // that the next transaction joins
-		open     *batch
-		queue    []*batch // closed, and not yet taken by the committer
-		sealing  *batch
-		newest   *batch          // the last one, nil once it is done
-		finished []*epoch        // in the file, and not yet out of the head's overlay
-		written  tx.TxID         // the last transaction of these
-		replaced []replacedPages // by batches that are done
-		opBufs   [][]byte        // for operations
-		saving   int64           // bytes that a log would have saved
-		starting bool            // an epoch on its way brings the log
-		noLog    int             // who wants pages without a log
-		hadLog   bool            // the log has ended since a base state was made
-		synced   uint64          // the newest epoch with a batch that was to be durable
-		stop     bool
+		wake       sync.Cond   // tells the goroutine that commits what is left
+		committing bool        // somebody does so
+		head       tx.Snapshot // the newest committed state, durable or not
+		epoch      *epoch      // that the next transaction joins
+		open       *batch
+		queue      []*batch // closed, and not yet taken by the committer
+		sealing    *batch
+		newest     *batch          // the last one, nil once it is done
+		finished   []*epoch        // in the file, and not yet out of the head's overlay
+		written    tx.TxID         // the last transaction of these
+		replaced   []replacedPages // by batches that are done
+		opBufs     [][]byte        // for operations
+		saving     int64           // bytes that a log would have saved
+		starting   bool            // an epoch on its way brings the log
+		noLog      int             // who wants pages without a log
+		hadLog     bool            // the log has ended since a base state was made
+		synced     uint64          // the newest epoch with a batch that was to be durable
+		stop       bool
 	}
 	log redoLog
 
@@ -115,7 +116,7 @@ type store struct {
 
 	replayed bool // a read-only database has replayed the log in memory
 
-	stopped chan struct{} // closed when the committer has ended
+	stopped chan struct{} // closed when the goroutine has ended that commits
 }
 
 // openStore opens, locks and recovers the file.
@@ -241,7 +242,8 @@ func (s *store) loadFree() error {
 	return nil
 }
 
-// start maps the file, publishes its state, and starts the committer.
+// start maps the file, publishes its state, and starts the goroutine that commits what
+// nobody else does.
 func (s *store) start() error {
 	size := int64(s.meta.hwm) << s.shift
 	m, err := s.mapFile(size)
@@ -269,7 +271,7 @@ func (s *store) start() error {
 	return nil
 }
 
-// halt stops the committer of a store that could not be opened.
+// halt stops the goroutine that commits, also of a store that could not be opened.
 func (s *store) halt() {
 	s.mu.Lock()
 	s.mu.stop = true

@@ -365,13 +365,16 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 		w.Rollback()
 		return err
 	}
-	b, err := w.join(snap, unused, room, ops)
+	b, lead, err := w.join(snap, unused, room, ops)
 	if err != nil {
 		w.s.giveRoom(room)
 		w.Rollback()
 		return err
 	}
 	w.end()
+	if lead {
+		w.s.lead(b)
+	}
 	<-b.done
 	w.unpin()
 	if b.err != nil {
