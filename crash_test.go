@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // The fault model of the crash tests: what was synced is there. Of what was
@@ -305,7 +306,7 @@ func TestCrashStatesOfBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := &recorder{}
+	rec := &recorder{slow: time.Millisecond} // so that others join meanwhile
 	db := mustOpen(t, path, &Options{wrapFile: rec.wrap})
 	var workers sync.WaitGroup
 	for range 6 {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
 )
@@ -200,6 +201,7 @@ type recorder struct {
 	calls  int
 	failAt int // the call, from 1 on, that fails; 0 = none
 	failed opKind
+	slow   time.Duration // what a sync takes at least
 }
 
 // wrap returns Options.wrapFile for the recorder.
@@ -266,6 +268,7 @@ func (r *recorder) WriteVec(bufs [][]byte, off int64) error {
 
 func (r *recorder) WriteVecDurable(bufs [][]byte, off int64) error {
 	all := slices.Concat(bufs...)
+	time.Sleep(r.slow)
 	if err := r.WriteVec(bufs, off); err != nil {
 		return err
 	}
@@ -294,6 +297,7 @@ func (r *recorder) Truncate(size int64) error {
 }
 
 func (r *recorder) Sync() error {
+	time.Sleep(r.slow)
 	if err := r.call(op{kind: opSync}); err != nil {
 		return err
 	}
