@@ -109,7 +109,7 @@ func (d *demo) whileWriting(commits *uint64, fn func() error) error {
 	var failed error
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for !stop.Load() && failed == nil {
+		for again := true; again; again = !stop.Load() && failed == nil { // once at least
 			failed = d.db.Update(func(tx *mapleaf.Tx) error {
 				b, err := tx.CreateBucketIfNotExists(bucketCommits)
 				if err != nil {
