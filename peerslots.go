@@ -121,7 +121,7 @@ func (l *lockFile) addBlock(had int, table *slotTable) error {
 	if len(own) != had {
 		return nil
 	}
-	for {
+	for range blockAttempts {
 		n := l.blockCount()
 		if err := l.coverLocked(n); err != nil {
 			return err
@@ -142,7 +142,12 @@ func (l *lockFile) addBlock(had int, table *slotTable) error {
 			return err
 		}
 	}
+	return fmt.Errorf("%w: %s: its count of blocks does not stay", ErrLockFile, l.path)
 }
+
+// blockAttempts bounds how often a block is looked for: each time there are twice as many,
+// if the file is sound.
+const blockAttempts = 64
 
 // takeBlock makes the slots of block i, whose lock is held.
 func (l *lockFile) takeBlock(i int, table *slotTable) *peerBlock {
@@ -173,10 +178,11 @@ func (l *lockFile) enlarge(n int) error {
 	}
 	err := error(nil)
 	if l.blockCount() == n {
-		if 2*n > lockBlocksMax {
+		want := max(2*n, lockBlocksNew) // of a file that was cut there may be none left
+		if want > lockBlocksMax {
 			err = fmt.Errorf("mapleaf: %d blocks of reader slots are in use", n)
-		} else if err = l.mapBlocks(2 * n); err == nil {
-			l.blocks.Store(uint32(2 * n))
+		} else if err = l.mapBlocks(want); err == nil {
+			l.blocks.Store(uint32(want))
 		}
 	}
 	if unlock := l.locks.Unlock(lockGrow); err == nil {
