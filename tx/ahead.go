@@ -54,28 +54,33 @@ func (s *Snapshot) inMapping(id PageID) []byte {
 func (s *Snapshot) childFor(n node, i int, key []byte) (node, *Page, error) {
 	ref := n.child(i)
 	if !s.Overlay.Empty() {
-		if p := s.Overlay.Get(ref.ID); p != nil {
-			n.searchAhead(p.Buf, i, key)
-			return p.node(ref)
+		if leaf := s.Overlay.leaf(ref.ID); leaf != nil {
+			k := ref.ID & overlayMask
+			if p := leaf.kids[k]; p != nil {
+				n.searchAhead(leaf.bytes[k], s.PageSize(), i, key)
+				return p.node(ref)
+			}
 		}
 	}
-	n.searchAhead(s.inMapping(ref.ID), i, key)
+	if page := s.inMapping(ref.ID); page != nil {
+		n.searchAhead(&page[0], len(page), i, key)
+	}
 	return s.mapped(ref)
 }
 
-// searchAhead asks for what a search for key will touch in page, which child i of
-// branch n is expected to be.
-func (n node) searchAhead(page []byte, i int, key []byte) {
-	if !canPrefetch || page == nil {
+// searchAhead asks for what a search for key will touch in the page of size bytes at
+// page, which child i of branch n is expected to be.
+func (n node) searchAhead(page *byte, size, i int, key []byte) {
+	if !canPrefetch {
 		return
 	}
 	if n.below(i) > leafRecords {
-		prefetch(&page[0], min(branchAhead, len(page)))
+		prefetch(page, 0, min(branchAhead, size))
 		return
 	}
-	prefetch(&page[0], min(headAhead, len(page)))
-	if at, ok := n.guessCell(i, key, len(page)); ok {
-		prefetch(&page[at], cellsAhead)
+	prefetch(page, 0, min(headAhead, size))
+	if at, ok := n.guessCell(i, key, size); ok {
+		prefetch(page, at, cellsAhead)
 	}
 }
 
@@ -105,7 +110,7 @@ func (n node) guessCell(i int, key []byte, size int) (at int, ok bool) {
 // copyAhead asks for all of a node that is about to be changed, and copied for that.
 func (n node) copyAhead() {
 	if canPrefetch {
-		prefetch(&n[0], min(walkAhead, len(n)))
+		prefetch(&n[0], 0, min(walkAhead, len(n)))
 	}
 }
 
@@ -121,7 +126,7 @@ func (c *Cursor) scanAhead(step int) {
 	n := s.bytes(snap)
 	if i := s.idx + 2*step; i >= 0 && i < s.n {
 		if page, _ := snap.expected(n.child(i).ID); page != nil {
-			prefetch(&page[0], min(headAhead, len(page)))
+			prefetch(&page[0], 0, min(headAhead, len(page)))
 		}
 	}
 	if i := s.idx + step; i >= 0 && i < s.n {
@@ -139,5 +144,5 @@ func (s *Snapshot) leafAhead(ref Ref) {
 	if resident || ref.Stamp != 0 && s.Nodes[ref.ID].Load() == ref.Stamp {
 		from = min(HeaderSize+node(page[HeaderSize:]).low(), len(page)-1)
 	}
-	prefetch(&page[from], min(walkAhead, len(page)-from))
+	prefetch(&page[0], from, min(walkAhead, len(page)-from))
 }

@@ -83,7 +83,9 @@ func TestAheadOfNothing(t *testing.T) {
 				for _, below := range []uint64{0, 1, math.MaxUint64} {
 					n.setBelow(i, below)
 					for _, key := range [][]byte{nil, {0}, keys[i], {255, 255, 255, 255, 255}} {
-						n.searchAhead(tx.snap.inMapping(id), i, key)
+						if page := tx.snap.inMapping(id); page != nil {
+							n.searchAhead(&page[0], len(page), i, key)
+						}
 					}
 				}
 				tx.snap.leafAhead(ref)

@@ -31,8 +31,14 @@ type overlayLevel[K any] struct {
 	kids  [overlayWays]*K
 }
 
+// An overlayLeaf leads to pages. It has the addresses of their bytes beside them, so that
+// these can be asked for at once, and do not wait until the Page has come from memory.
+type overlayLeaf struct {
+	overlayLevel[Page]
+	bytes [overlayWays]*byte
+}
+
 type (
-	overlayLeaf  = overlayLevel[Page]
 	overlayLow   = overlayLevel[overlayLeaf]
 	overlayMid   = overlayLevel[overlayLow]
 	overlayUpper = overlayLevel[overlayMid]
@@ -43,6 +49,14 @@ func (o *Overlay) Empty() bool { return o.first == nil && len(o.more) == 0 }
 
 // Get returns the page that stands for id, or nil if the mapping does.
 func (o *Overlay) Get(id PageID) *Page {
+	if leaf := o.leaf(id); leaf != nil {
+		return leaf.kids[id&overlayMask]
+	}
+	return nil
+}
+
+// leaf returns the node that leads to the page that stands for id, if there is one.
+func (o *Overlay) leaf(id PageID) *overlayLeaf {
 	upper := o.first
 	if r := int(id >> (4 * overlayBits)); r > 0 {
 		if r > len(o.more) {
@@ -61,11 +75,7 @@ func (o *Overlay) Get(id PageID) *Page {
 	if low == nil {
 		return nil
 	}
-	leaf := low.kids[id>>overlayBits&overlayMask]
-	if leaf == nil {
-		return nil
-	}
-	return leaf.kids[id&overlayMask]
+	return low.kids[id>>overlayBits&overlayMask]
 }
 
 // Set makes p stand for p.ID. Nodes marked with owner, which is never zero,
@@ -92,8 +102,27 @@ func (o *Overlay) put(id PageID, p *Page, owner uint64) {
 	upper := owned(top, owner)
 	mid := owned(&upper.kids[id>>(3*overlayBits)&overlayMask], owner)
 	low := owned(&mid.kids[id>>(2*overlayBits)&overlayMask], owner)
-	leaf := owned(&low.kids[id>>overlayBits&overlayMask], owner)
-	leaf.kids[id&overlayMask] = p
+	leaf := ownedLeaf(&low.kids[id>>overlayBits&overlayMask], owner)
+	i := id & overlayMask
+	leaf.kids[i], leaf.bytes[i] = p, nil
+	if p != nil && len(p.Buf) > 0 {
+		leaf.bytes[i] = &p.Buf[0]
+	}
+}
+
+// ownedLeaf is owned for a leaf.
+func ownedLeaf(p **overlayLeaf, owner uint64) *overlayLeaf {
+	n := *p
+	if n != nil && n.owner == owner {
+		return n
+	}
+	c := new(overlayLeaf)
+	if n != nil {
+		*c = *n
+	}
+	c.owner = owner
+	*p = c
+	return c
 }
 
 // owned makes the node at p one that owner may change, and returns it.
@@ -126,7 +155,7 @@ func (o *Overlay) All(fn func(*Page) bool) {
 func eachPage(n *overlayUpper, fn func(*Page) bool) bool {
 	return each(n, func(mid *overlayMid) bool {
 		return each(mid, func(low *overlayLow) bool {
-			return each(low, func(leaf *overlayLeaf) bool { return each(leaf, fn) })
+			return each(low, func(leaf *overlayLeaf) bool { return each(&leaf.overlayLevel, fn) })
 		})
 	})
 }

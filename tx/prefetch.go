@@ -4,8 +4,8 @@ package tx
 
 const canPrefetch = true
 
-// prefetch asks the processor to have the cache lines of the n bytes at p at
-// hand soon, and does not wait for them. It never faults.
+// prefetch asks the processor to have the cache lines of the n bytes at hand soon that
+// begin off bytes behind p, and does not wait for them. It never faults.
 //
 //go:noescape
-func prefetch(p *byte, n int)
+func prefetch(p *byte, off, n int)

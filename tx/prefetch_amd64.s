@@ -2,10 +2,11 @@
 
 #include "textflag.h"
 
-// func prefetch(p *byte, n int)
-TEXT ·prefetch(SB), NOSPLIT, $0-16
+// func prefetch(p *byte, off, n int)
+TEXT ·prefetch(SB), NOSPLIT, $0-24
 	MOVQ p+0(FP), AX
-	MOVQ n+8(FP), CX
+	ADDQ off+8(FP), AX
+	MOVQ n+16(FP), CX
 line:
 	PREFETCHT0 (AX)
 	ADDQ $64, AX
