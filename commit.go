@@ -16,10 +16,10 @@ import (
 // lone one waits for nobody. What an epoch leaves in memory is written by a checkpoint
 // beside it (checkpoint.go).
 //
-// Who joins a batch while nobody commits does so himself, on his own goroutine: to wake
-// another and to be woken by it takes as long as half a sync where processors sleep. What
-// has joined meanwhile is for the next who comes, or for a goroutine of the store, whoever
-// is first. The committer is who commits; he runs no user code.
+// Who joins a batch while nobody commits does so himself, on his own goroutine, and need
+// not wake another and be woken by it. What has joined meanwhile is for the next who
+// comes, or for a goroutine of the store, whoever is first. The committer is who commits;
+// he runs no user code.
 //
 // Invariants:
 //

@@ -119,8 +119,8 @@ func waitHead(t *testing.T, db *DB, want uint64) {
 	t.Fatalf("transaction %d never joined its batch", want)
 }
 
-// While one batch is synced, others begin, build on it, and share the next sync.
-// Nothing is seen before it is durable.
+// While one batch is synced, others begin, build on it, and share the next sync, which
+// nobody comes to ask for (K6). Nothing is seen before it is durable.
 func TestBatchesFillWhileOneIsSynced(t *testing.T) {
 	db := mustOpen(t, tempPath(t), nil)
 	model{}.mustUpdate(t, db, testRand(t, 21), 50)
@@ -393,26 +393,4 @@ func TestLoneTransactionCommitsItself(t *testing.T) {
 	if db.store.log.extents[0].count == 0 {
 		t.Error("there is no log yet")
 	}
-}
-
-// What joined while another committed is left to the committer, if nobody comes (K6).
-func TestCommitterTakesWhatIsLeft(t *testing.T) {
-	db := mustOpen(t, tempPath(t), nil)
-	model{}.mustUpdate(t, db, testRand(t, 29), 50)
-	f := holdSync(db)
-	head := uint64(db.store.mu.head.TxID)
-	leader := put(db, "leader")
-	<-f.entered
-	left := put(db, "left")
-	waitHead(t, db, head+2)
-	for _, done := range []<-chan error{leader, left} {
-		f.release <- nil
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		if done == leader {
-			<-f.entered
-		}
-	}
-	db.store.file = f.file
 }

@@ -3,7 +3,7 @@ package mapleaf
 // A pacer keeps a checkpoint from filling the queue of the drive, where the commits
 // beside it would have to wait. What is written becomes a portion after the other; one
 // is on its way to the drive while the next is written, and is awaited before the next
-// sets out. A nil pacer leaves it all to the sync at the end.
+// sets out. The last ones are left to the sync at the end; with a nil pacer, all are.
 //
 // The many small writes of a portion go to the drive together: to await each by itself
 // would take the drive's latency every time, and a processor with it, since the call

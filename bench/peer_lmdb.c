@@ -242,19 +242,25 @@ static int compare_keys(const MDB_val *a, const MDB_val *b) {
 	return c ? c : (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
 }
 
+/* open_reader begins a read transaction with a cursor. */
+static int open_reader(MDB_env *env, MDB_dbi dbi, MDB_txn **txn, MDB_cursor **cursor) {
+	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, txn);
+	if (rc)
+		return rc;
+	if ((rc = mdb_cursor_open(*txn, dbi, cursor)))
+		mdb_txn_abort(*txn);
+	return rc;
+}
+
 int bench_scan(MDB_env *env, MDB_dbi dbi, int reverse, size_t value_len, size_t *records,
 	uint64_t *seeds) {
 	MDB_txn *txn;
 	MDB_cursor *cursor;
 	MDB_val key, value, last = {0, NULL};
 	MDB_cursor_op step = reverse ? MDB_PREV : MDB_NEXT;
-	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	int rc = open_reader(env, dbi, &txn, &cursor);
 	if (rc)
 		return rc;
-	if ((rc = mdb_cursor_open(txn, dbi, &cursor))) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
 	*records = 0;
 	*seeds = 0;
 	rc = mdb_cursor_get(cursor, &key, &value, reverse ? MDB_LAST : MDB_FIRST);
@@ -279,13 +285,9 @@ int bench_seek_all(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_
 	uint64_t from, size_t count, size_t steps, size_t value_len, size_t *seen) {
 	MDB_txn *txn;
 	MDB_cursor *cursor;
-	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	int rc = open_reader(env, dbi, &txn, &cursor);
 	if (rc)
 		return rc;
-	if ((rc = mdb_cursor_open(txn, dbi, &cursor))) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
 	*seen = 0;
 	for (size_t i = 0; i < count && !rc; i++) {
 		MDB_val want = key_at(data, ends, from, i), key = want, value;
@@ -312,13 +314,9 @@ int bench_prefix(MDB_env *env, MDB_dbi dbi, const uint8_t *data, const uint64_t 
 	uint64_t from, size_t count, size_t value_len, size_t *records, uint64_t *seeds) {
 	MDB_txn *txn;
 	MDB_cursor *cursor;
-	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	int rc = open_reader(env, dbi, &txn, &cursor);
 	if (rc)
 		return rc;
-	if ((rc = mdb_cursor_open(txn, dbi, &cursor))) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
 	*records = 0;
 	*seeds = 0;
 	for (size_t i = 0; i < count && !rc; i++) {

@@ -10,6 +10,26 @@ import (
 	"testing"
 )
 
+// mustRun runs a command that measures, with its databases in a folder of which nothing
+// may be left. It returns the result that is written to path, and what is printed.
+func mustRun(t *testing.T, databases, path string, args ...string) (*result, *bytes.Buffer) {
+	t.Helper()
+	var out, diag bytes.Buffer
+	args = append(args, "-dir", databases, "-json", path)
+	if code := dispatch(context.Background(), args, nil, &out, &diag); code != exitOK {
+		t.Fatalf("exit code %d\n%s\n%s", code, out.String(), diag.String())
+	}
+	left, err := os.ReadDir(databases)
+	if err != nil || len(left) > 0 {
+		t.Errorf("the run left %v behind, %v", left, err)
+	}
+	r, err := loadResult(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, &out
+}
+
 // TestRun measures every workload, for a rival that is always in the binary,
 // from the command line to the files of the result.
 func TestRun(t *testing.T) {
@@ -19,23 +39,9 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	jsonPath, charts := filepath.Join(dir, "result.json"), filepath.Join(dir, "charts")
-	var out, diag bytes.Buffer
-	code := dispatch(context.Background(), []string{
-		"smoke", "-n", "500", "-commits", "3", "-peers", "bbolt,bbolt-batch-64", "-base", "bbolt",
-		"-dir", databases, "-json", jsonPath, "-charts", charts, "-rounds", "2",
-		"-profile", filepath.Join(dir, "profiles"),
-	}, nil, &out, &diag)
-	if code != exitOK {
-		t.Fatalf("exit code %d\n%s\n%s", code, out.String(), diag.String())
-	}
-	left, err := os.ReadDir(databases)
-	if err != nil || len(left) > 0 {
-		t.Errorf("the run left %v behind, %v", left, err)
-	}
-	r, err := loadResult(jsonPath)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, _ := mustRun(t, databases, jsonPath, "smoke", "-n", "500", "-commits", "3",
+		"-peers", "bbolt,bbolt-batch-64", "-base", "bbolt", "-charts", charts, "-rounds", "2",
+		"-profile", filepath.Join(dir, "profiles"))
 	picked, err := pickWorkloads("")
 	if err != nil {
 		t.Fatal(err)

@@ -46,22 +46,8 @@ func TestSizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, charts := filepath.Join(dir, "new", "sizes.json"), filepath.Join(dir, "charts")
-	var out, diag bytes.Buffer
-	code := dispatch(context.Background(), []string{
-		"sizes", "-from", "100", "-to", "10000", "-rounds", "1", "-commits", "3",
-		"-peers", "bbolt", "-base", "bbolt", "-dir", databases, "-json", path, "-charts", charts,
-	}, nil, &out, &diag)
-	if code != exitOK {
-		t.Fatalf("exit code %d\n%s\n%s", code, out.String(), diag.String())
-	}
-	left, err := os.ReadDir(databases)
-	if err != nil || len(left) > 0 {
-		t.Errorf("the run left %v behind, %v", left, err)
-	}
-	r, err := loadResult(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, out := mustRun(t, databases, path, "sizes", "-from", "100", "-to", "10000", "-rounds", "1",
+		"-commits", "3", "-peers", "bbolt", "-base", "bbolt", "-charts", charts)
 	if len(r.Sizes) != 3 || r.Sizes[2].Scale.Records != 10_000 {
 		t.Fatalf("%d sizes", len(r.Sizes))
 	}

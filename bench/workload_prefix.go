@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"sort"
-	"time"
 )
 
 // This file measures scans of prefixes: all records whose keys begin as a random key
@@ -39,19 +38,7 @@ func prefixMany(t *trial) (metrics, error) {
 		if err := warm(l); err != nil {
 			return nil, err
 		}
-		return t.measure(func() (records int, err error) {
-			for start := time.Now(); time.Since(start) < shortLoop; {
-				got, err := l.prefix(prefixes)
-				if err == nil {
-					err = got.check(want)
-				}
-				if err != nil {
-					return records, err
-				}
-				records += got.records
-			}
-			return records, nil
-		})
+		return t.measureScans(want, func() (scanSum, error) { return l.prefix(prefixes) })
 	})
 }
 

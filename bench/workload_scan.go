@@ -47,19 +47,24 @@ func scanAll(t *trial, reverse bool) (metrics, error) {
 		if err := warm(l); err != nil {
 			return nil, err
 		}
-		return t.measure(func() (records int, err error) {
-			for start := time.Now(); time.Since(start) < shortLoop; {
-				got, err := l.scan(reverse)
-				if err == nil {
-					err = got.check(want)
-				}
-				if err != nil {
-					return records, err
-				}
-				records += got.records
+		return t.measureScans(want, func() (scanSum, error) { return l.scan(reverse) })
+	})
+}
+
+// measureScans measures a scan of what want sums up, again and again for shortLoop.
+func (t *trial) measureScans(want scanSum, scan func() (scanSum, error)) (metrics, error) {
+	return t.measure(func() (records int, err error) {
+		for start := time.Now(); time.Since(start) < shortLoop; {
+			got, err := scan()
+			if err == nil {
+				err = got.check(want)
 			}
-			return records, nil
-		})
+			if err != nil {
+				return records, err
+			}
+			records += got.records
+		}
+		return records, nil
 	})
 }
 

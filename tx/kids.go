@@ -56,8 +56,7 @@ func (k *kids) all() iter.Seq[*Bucket] {
 	}
 }
 
-// sorted goes over the buckets in the order of their names. They may be removed
-// meanwhile.
+// sorted goes over the buckets in the order of their names. None may come or go meanwhile.
 func (k *kids) sorted() iter.Seq[*Bucket] {
 	return func(yield func(*Bucket) bool) {
 		one := k.one
