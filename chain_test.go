@@ -163,17 +163,17 @@ func TestManyFreePages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if rec.calls > 10 {
-		t.Errorf("opening took %d calls", rec.calls)
+	if n := rec.called(); n > 10 {
+		t.Errorf("opening took %d calls", n)
 	}
 	if n := db.Stats().FreePageN; n < free {
 		t.Fatalf("only %d pages are free", n)
 	}
 	links := len(db.store.chain.links)
-	if rec.calls > links+10 {
-		t.Errorf("the first use took %d calls for a chain of %d pages", rec.calls, links)
+	if n := rec.called(); n > links+10 {
+		t.Errorf("the first use took %d calls for a chain of %d pages", n, links)
 	}
-	rec.ops = nil
+	rec.forget()
 	for i := range 3000 {
 		before := rec.len()
 		if err := <-put(db, fmt.Sprint("small", i%20)); err != nil {
@@ -182,7 +182,7 @@ func TestManyFreePages(t *testing.T) {
 		if _, bytes := rec.count(opWrite, before); bytes > 64<<10 {
 			t.Fatalf("commit %d has written %d bytes", i, bytes)
 		}
-		rec.ops = rec.ops[:0]
+		rec.forget()
 	}
 	sameChain(t, db)
 	now := len(db.store.chain.links)

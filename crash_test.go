@@ -282,7 +282,7 @@ func crashDuringRecovery(t *testing.T, commits int, o Options) {
 		if err != nil {
 			t.Fatalf("crash before op %d: %v", at, err)
 		}
-		ops := rec.ops
+		ops := rec.noted()
 		mustClose(t, db)
 		for again := 0; again <= len(ops); again++ {
 			second := crashImage(img, ops, again, func() bool { return r.IntN(2) == 0 })

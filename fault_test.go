@@ -235,7 +235,7 @@ func TestFailedSyncCall(t *testing.T) {
 	db := mustOpen(t, tempPath(t), &Options{wrapFile: rec.wrap, NoSync: true})
 	r := testRand(t, 14)
 	m := model{}.mustUpdate(t, db, r, 20)
-	rec.failAt = rec.calls + 1
+	rec.failIn(1)
 	if err := db.Sync(); !errors.Is(err, ErrFailed) || !errors.Is(err, errInjected) {
 		t.Errorf("sync: %v", err)
 	}

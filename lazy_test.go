@@ -152,7 +152,7 @@ func TestSyncAfterNoSync(t *testing.T) {
 			rec.note(i + 1)
 		}
 	}
-	ops := rec.ops
+	ops := rec.noted()
 	mustClose(t, db)
 	for at := 1; at <= len(ops); at++ {
 		if ops[at-1].kind != opNote {

@@ -164,7 +164,7 @@ func TestOpenAfterKill(t *testing.T) {
 			}})
 			meta := db.store.meta
 			syncs, written := 2, map[int64]int{}
-			for _, o := range rec.ops {
+			for _, o := range rec.noted() {
 				if o.kind == opWrite {
 					written[o.off] += len(o.data)
 				}

@@ -309,9 +309,9 @@ func TestShareFailure(t *testing.T) {
 	mustCount(t, a, 1)
 	mustCount(t, b, 2)
 	for i := range 6 {
-		rec.failAt = rec.calls + 1 + i
+		rec.failIn(1 + i)
 		_, err := count(a)
-		rec.failAt = 0
+		rec.failIn(0)
 		if err == nil {
 			continue
 		}

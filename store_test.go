@@ -244,10 +244,37 @@ func (r *recorder) count(kind opKind, from int) (n int, bytes int64) {
 	return n, bytes
 }
 
-func (r *recorder) len() int {
+func (r *recorder) len() int { return len(r.noted()) }
+
+// noted returns what was noted so far. A checkpoint that an open database makes in
+// the background goes on noting, therefore the field is for closed ones.
+func (r *recorder) noted() []op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.ops)
+	return slices.Clip(r.ops)
+}
+
+// forget drops what was noted.
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ops = nil
+}
+
+// called returns how many calls there were.
+func (r *recorder) called() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls
+}
+
+// failIn lets the n-th call from now on fail, or none for 0.
+func (r *recorder) failIn(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failAt = 0; n > 0 {
+		r.failAt = r.calls + n
+	}
 }
 
 func (r *recorder) ReadAt(p []byte, off int64) (int, error) {
