@@ -17,12 +17,10 @@ type Bucket struct {
 
 	tx     *Tx
 	header BucketHeader
-	inline place // the leaf of a bucket that has no page of its own
-
-	version uint64 // changes whenever the tree does; cursors compare it
-	depth   int32  // 0 for the root bucket
-	gone    bool   // deleted
-	edit    *bucketEdit
+	inline *place // the leaf of a bucket that has no page of its own
+	edit   *bucketEdit
+	depth  int32 // 0 for the root bucket
+	gone   bool  // deleted
 }
 
 // bucketEdit is what a bucket of a write transaction has besides. There is one
@@ -32,9 +30,18 @@ type bucketEdit struct {
 	name     []byte
 	kids     kids
 	number   uint64 // in the list of operations, 0 = none yet
+	version  uint64 // changes whenever the tree does
 	dirty    bool   // header differs from what the parent's record says
 	lastPage PageID // where the last record was inserted
 	lastIdx  int
+}
+
+// version tells one state of the tree from another; cursors compare it.
+func (b *Bucket) version() uint64 {
+	if b.edit == nil {
+		return 0
+	}
+	return b.edit.version
 }
 
 // usable returns why the bucket cannot be changed, if so.

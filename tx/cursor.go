@@ -115,7 +115,7 @@ func (c *Cursor) next() (key, value []byte) {
 	if !t.managed {
 		defer t.guard(armFaults())
 	}
-	if c.state != cursorAt || c.version != c.bucket.version || !c.bucket.readable() {
+	if c.state != cursorAt || c.version != c.bucket.version() || !c.bucket.readable() {
 		return c.resume(true)
 	}
 	if s := c.top(); s.idx+1 < s.n {
@@ -132,7 +132,7 @@ func (c *Cursor) Prev() (key, value []byte) {
 	if !t.managed {
 		defer t.guard(armFaults())
 	}
-	if c.state != cursorAt || c.version != c.bucket.version || !c.bucket.readable() {
+	if c.state != cursorAt || c.version != c.bucket.version() || !c.bucket.readable() {
 		return c.resume(false)
 	}
 	return c.prev()
@@ -172,7 +172,7 @@ func (c *Cursor) Delete() error {
 	if err != nil {
 		return err
 	}
-	if !found && c.version == b.version {
+	if !found && c.version == b.version() {
 		err := Corrupt(b.header.Root.ID, "key %.40q lies where no search finds it", c.key())
 		b.tx.fail(err)
 		return err

@@ -55,7 +55,8 @@ func (b *Bucket) open(name []byte, n node, p *Page, i int) *Bucket {
 		return nil
 	}
 	if from += BucketHeaderSize; from < to {
-		kid.inline = t.snap.placeOf(n, p, from, to)
+		leaf := t.snap.placeOf(n, p, from, to)
+		kid.inline = &leaf
 	}
 	if t.writing != nil {
 		if err := t.foreignKid(kid, n, p); err != nil {
@@ -370,8 +371,8 @@ func (b *Bucket) record() ([]byte, error) {
 	leaf := make(node, need)
 	leaf.buildLeaf(items)
 	t.free(b.header.Root, 1)
-	b.header.Root, b.inline = Ref{}, place{heap: leaf}
-	b.version++
+	b.header.Root, b.inline = Ref{}, &place{heap: leaf}
+	b.edit.version++
 	return append(b.header.Append(nil), leaf...), nil
 }
 
@@ -379,7 +380,9 @@ func (b *Bucket) record() ([]byte, error) {
 // as gone.
 func (b *Bucket) clear() error {
 	b.gone = true
-	b.version++
+	if b.edit != nil { // somebody has opened it
+		b.edit.version++
+	}
 	if b.header.Root.ID == 0 {
 		return nil
 	}

@@ -29,7 +29,7 @@ func (c *Cursor) reset() bool {
 	if !b.readable() {
 		return false
 	}
-	c.version = b.version
+	c.version = b.version()
 	n, p, err := b.rootNode()
 	if err != nil {
 		b.tx.fail(err)
@@ -39,7 +39,7 @@ func (c *Cursor) reset() bool {
 	case len(n) == 0:
 		return false
 	case b.header.Root.ID == 0:
-		return c.push(n, nil, b.inline)
+		return c.push(n, nil, *b.inline)
 	}
 	return c.push(n, p, b.tx.snap.placeOf(n, p, 0, len(n)))
 }
@@ -256,7 +256,7 @@ func (c *Cursor) resume(forward bool) (key, value []byte) {
 // stay leaves the cursor where it was before a move that found no key.
 func (c *Cursor) stay(state cursorState, key []byte) {
 	c.state, c.whole, c.direct = state, key, false
-	c.version = c.bucket.version - 1 // search again at the next move
+	c.version = c.bucket.version() - 1 // search again at the next move
 }
 
 // key returns the key where the cursor stands, or stood when it was deleted.

@@ -11,11 +11,11 @@ type place struct {
 
 // bytes returns the bytes at the place, in the snapshot that it was made for.
 func (p *place) bytes(s *Snapshot) node {
+	if p == nil || p.heap == nil && p.size == 0 {
+		return nil
+	}
 	if p.heap != nil {
 		return p.heap
-	}
-	if p.size == 0 {
-		return nil
 	}
 	end := p.off + p.size
 	return s.Data[p.off:end:end]

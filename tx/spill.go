@@ -88,7 +88,7 @@ func (t *Tx) makeRoom() error {
 
 // renewVersions gives b, and every bucket that was opened below it, a new version.
 func (b *Bucket) renewVersions() {
-	b.version++
+	b.edit.version++
 	b.edit.lastPage = 0
 	for kid := range b.edit.kids.all() {
 		kid.renewVersions()

@@ -54,7 +54,7 @@ func (b *Bucket) tooDeep() error {
 // The path of a tree without pages is empty.
 func (b *Bucket) findPath(key []byte) (found bool, err error) {
 	t := b.tx
-	if t.appending == b && t.appendVersion == b.version {
+	if t.appending == b && t.appendVersion == b.version() {
 		f := &t.path[len(t.path)-1]
 		i, _, err := t.snap.findLeaf(f.node, key)
 		if i == f.node.count() && err == nil {
@@ -102,7 +102,7 @@ func (b *Bucket) appended() {
 			return
 		}
 	}
-	t.appending, t.appendVersion = b, b.version
+	t.appending, t.appendVersion = b, b.version()
 }
 
 // outline gives an inline bucket a page of its own before it is changed.
@@ -119,7 +119,7 @@ func (b *Bucket) outline() error {
 	t.resetGather()
 	node(p.Body()).buildLeaf(t.gatherLeaf(n))
 	p.tidy = true
-	b.header.Root, b.inline = p.Ref(), place{}
+	b.header.Root, b.inline = p.Ref(), nil
 	b.touch()
 	return nil
 }
@@ -127,7 +127,7 @@ func (b *Bucket) outline() error {
 // touch notes that the tree of the bucket has changed, and its header may have.
 func (b *Bucket) touch() {
 	b.edit.dirty = true
-	b.version++
+	b.edit.version++
 	b.tx.changed = true
 }
 
@@ -229,7 +229,7 @@ func (b *Bucket) ownLeaf() error {
 	if err := t.inMemory(t.path); err != nil {
 		return err
 	}
-	b.version++
+	b.edit.version++
 	t.changed = true
 	return t.ownFrame(f)
 }

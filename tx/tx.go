@@ -42,25 +42,25 @@ type Tx struct {
 	// snapshot and opens nothing.
 	WriteFlag int
 
+	*writing // of a writer only
+
 	snap    *Snapshot
 	host    Host
 	session Session // of a reader
-	pager   Pager   // of a writer
-	stamp   uint32  // of a writer's own pages, else 0
-	managed bool    // inside View, Update or Batch, which have armed faults
-	closed  atomic.Bool
-	changed bool
 	failed  atomic.Pointer[error]
+	stamp   uint32 // of a writer's own pages, else 0
+	closed  atomic.Bool
+	taken   atomic.Bool // first
+	managed bool        // inside View, Update or Batch, which have armed faults
+	changed bool
 	root    Bucket
 	first   Bucket // the first bucket that is opened, to save an allocation
-	taken   atomic.Bool
-
-	*writing // of a writer only
 }
 
 // writing is the state that only a write transaction has.
 type writing struct {
 	stats    TxStats  // first, for its alignment on 32-bit systems
+	pager    Pager
 	own      Snapshot // what the transaction has built; snap points to it
 	base     TxID     // what Snapshot.Written said when it began
 	onCommit []func()
@@ -91,7 +91,8 @@ func NewReader(s *Snapshot, h Host, end Session) *Tx {
 
 // NewWriter returns a read-write transaction on the state s, through p.
 func NewWriter(s Snapshot, h Host, p Pager) *Tx {
-	t := &Tx{host: h, pager: p, stamp: p.TxID().Stamp(), writing: &writing{own: s, base: s.Written}}
+	t := &Tx{host: h, stamp: p.TxID().Stamp()}
+	t.writing = &writing{pager: p, own: s, base: s.Written}
 	t.own.TxID = p.TxID()
 	t.snap = &t.own
 	t.root.tx, t.root.header, t.root.FillPercent = t, s.Root, DefaultFillPercent
@@ -137,7 +138,7 @@ func (t *Tx) usable() error {
 	switch {
 	case t.closed.Load():
 		return ErrTxClosed
-	case t.pager == nil:
+	case t.writing == nil:
 		return ErrTxNotWritable
 	}
 	return t.Err()
@@ -189,7 +190,7 @@ func (t *Tx) Commit() error {
 	switch {
 	case t.closed.Load():
 		return ErrTxClosed
-	case t.pager == nil:
+	case t.writing == nil:
 		return ErrTxNotWritable
 	case t.managed:
 		return ErrTxManaged
@@ -251,7 +252,7 @@ func (t *Tx) Rollback() error {
 	case t.managed:
 		return ErrTxManaged
 	}
-	if t.pager == nil {
+	if t.writing == nil {
 		session := t.session
 		t.end()
 		session.End()

@@ -105,7 +105,8 @@ func (b *Bucket) peek(n node, p *Page, i int) (*Bucket, error) {
 	_, from, to := n.valueAt(i)
 	kid := &Bucket{tx: t, header: DecodeBucketHeader(n[from:to]), depth: b.depth + 1}
 	if from += BucketHeaderSize; from < to {
-		kid.inline = t.snap.placeOf(n, p, from, to)
+		leaf := t.snap.placeOf(n, p, from, to)
+		kid.inline = &leaf
 	}
 	if kid.depth > maxNesting {
 		return nil, Corrupt(kid.header.Root.ID, "buckets are nested deeper than %d", maxNesting)
