@@ -59,7 +59,7 @@ type Tx struct {
 
 // writing is the state that only a write transaction has.
 type writing struct {
-	stats    TxStats  // first, for its alignment on 32-bit systems
+	stats    TxStats // first, for its alignment on 32-bit systems
 	pager    Pager
 	own      Snapshot // what the transaction has built; snap points to it
 	base     TxID     // what Snapshot.Written said when it began
