@@ -198,6 +198,7 @@ func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
 		w.pages = append(w.pages, p)
 	} else {
 		p.Buf = make([]byte, int(count)<<w.s.shift)
+		w.snap.Reuse(p)
 	}
 	if kind == tx.KindExtent {
 		w.long += int64(count) << w.s.shift

@@ -394,7 +394,7 @@ func (b *Bucket) clearTree(ref Ref, depth int) error {
 	t := b.tx
 	t.writing.cleared++
 	if depth > maxDepth || t.writing.cleared > uint64(t.snap.HWM) {
-		return b.tooDeep()
+		return Corrupt(ref.ID, "tree leads in a circle")
 	}
 	n, p, err := t.snap.load(ref)
 	if err == nil {

@@ -191,7 +191,30 @@ func (s *Snapshot) Mark(p *Page) {
 	case KindNode:
 		s.MarkNode(p.Ref())
 	case KindExtent:
-		s.MarkExtent(p.Ref(), uint32(len(p.Buf)>>s.Shift))
+		count := uint32(len(p.Buf) >> s.Shift)
+		s.MarkExtent(p.Ref(), count)
+		s.unmark(p.ID+1, count-1)
+	}
+}
+
+// Reuse takes back what was noted of the pages of a new extent: the overlay knows of
+// its first page only, and a forged reference to one of the others would be followed
+// to what they held before.
+func (s *Snapshot) Reuse(p *Page) {
+	s.unmark(p.ID, uint32(len(p.Buf)>>s.Shift))
+}
+
+func (s *Snapshot) unmark(id PageID, count uint32) {
+	first := min(uint64(id), uint64(len(s.Nodes)))
+	end := min(uint64(id)+uint64(count), uint64(len(s.Nodes)))
+	for i := range s.Nodes[first:end] {
+		// Most were never noted: these are not written to.
+		if p := &s.Nodes[first:][i]; p.Load() != 0 {
+			p.Store(0)
+		}
+		if p := &s.Extents[first:][i]; p.Load() != 0 {
+			p.Store(0)
+		}
 	}
 }
 
@@ -210,8 +233,9 @@ type Pager interface {
 	TxID() TxID
 
 	// Alloc returns a new extent of count pages for this transaction, with ID,
-	// Stamp and Kind set. Its body is not zeroed. The caller puts it into its
-	// overlay.
+	// Stamp and Kind set. Its body is not zeroed. The transaction's
+	// snapshot (SnapshotOf) says at once that the page is below the high-water mark.
+	// The caller puts it into its overlay.
 	Alloc(kind Kind, count uint32) (*Page, error)
 
 	// Free gives back the extent of count pages at ref. An extent that this

@@ -56,7 +56,9 @@ func (s *memStore) Verify(sn *Snapshot, ref Ref, kind Kind) (uint32, error) {
 
 func (s *memStore) begin() *Tx {
 	p := &memPager{store: s, id: s.state.TxID.Next(), own: map[PageID]uint32{}}
-	return NewWriter(s.state, s, p)
+	t := NewWriter(s.state, s, p)
+	p.snap = SnapshotOf(t)
+	return t
 }
 
 func (s *memStore) read() *Tx {
@@ -121,6 +123,7 @@ func (s *memStore) CheckSpace(t *Tx, reached []uint64, report func(error)) {
 type memPager struct {
 	store *memStore
 	id    TxID
+	snap  *Snapshot // the transaction's own
 	own   map[PageID]uint32
 	freed []PageID
 	count int
@@ -139,6 +142,7 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 	}
 	id := p.store.next
 	p.store.next += PageID(count)
+	p.snap.HWM = max(p.snap.HWM, p.store.next)
 	p.own[id] = count
 	buf := make([]byte, int(count)<<p.store.state.Shift)
 	for i := range buf {
