@@ -121,10 +121,11 @@ func (s *store) mapBytes(size int64) (m *mapping, err error) {
 	return m, nil
 }
 
-// heapPages is for how many pages the tables may take memory of the Go heap, which ends
-// the process when there is not enough. For a sparse file of terabytes they have
-// gigabytes, of which hardly any are touched.
-const heapPages = 1 << 20
+// heapPages is for how many pages the tables may take memory of the Go heap. That is
+// zeroed at each opening, and ends the process when there is not enough; what else is
+// mapped costs only where it is touched. For a file of 267 MB, opening it and a first get
+// go from 390 to 150 us by it; for a sparse file of terabytes, the tables have gigabytes.
+const heapPages = 1 << 12
 
 func (m *mapping) makeTables(pages int) (err error) {
 	if pages <= heapPages {
