@@ -404,7 +404,7 @@ func FuzzOps(f *testing.F) {
 		w.swarm = drawSwarm(rand.New(rand.NewPCG(seed, 0)))
 		w.swarm.ops = min(w.swarm.ops, 40)
 		w.swarm.keys = w.swarm.keys[:min(len(w.swarm.keys), 250)]
-		w.db = openDB(t, noSync, pageSize(w.swarm.pageSize))
+		w.db = openDB(t, w.swarm.options)
 		t.Cleanup(w.closeReaders)
 		for len(source.input) > 0 {
 			w.step()

@@ -83,6 +83,20 @@ type swarm struct {
 	commit   float64 // the share of transactions that commit
 	reopen   float64
 	readers  int // open at once, at most
+	log      bool
+	sync     bool
+	memory   int // Options.CheckpointBytes, if transactions are to spill
+}
+
+// options makes a database suit the mixture.
+func (s *swarm) options(o *mapleaf.Options) {
+	o.NoSync, o.PageSize = !s.sync, s.pageSize
+	if s.log {
+		mapleaf.WithLog(o)
+	}
+	if s.memory > 0 {
+		o.CheckpointBytes = s.memory
+	}
 }
 
 // A reader is an open read transaction and what it must see.
@@ -107,11 +121,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			rng := dbtest.Rand(t, uint64(round))
 			w := &world{t: t, rng: rng, swarm: drawSwarm(rng), now: newModel()}
-			log := func(*mapleaf.Options) {}
-			if round%2 == 1 {
-				log = mapleaf.WithLog
-			}
-			w.db = openDB(t, noSync, pageSize(w.swarm.pageSize), log)
+			w.db = openDB(t, w.swarm.options)
 			t.Cleanup(w.closeReaders)
 			for range 30 {
 				w.step()
@@ -130,6 +140,11 @@ func drawSwarm(rng *rand.Rand) swarm {
 		commit:   0.5 + rng.Float64()/2,
 		reopen:   rng.Float64() * 0.2,
 		readers:  rng.IntN(6),
+		log:      rng.IntN(2) == 0,
+		sync:     rng.IntN(4) == 0,
+	}
+	if rng.IntN(3) == 0 {
+		s.memory = 16<<10 + rng.IntN(48<<10)
 	}
 	for i := range s.weights {
 		if rng.IntN(4) > 0 {
