@@ -406,7 +406,7 @@ func FuzzOps(f *testing.F) {
 		w.swarm.keys = w.swarm.keys[:min(len(w.swarm.keys), 250)]
 		w.db = openDB(t, w.swarm.options)
 		t.Cleanup(w.closeReaders)
-		for len(source.input) > 0 {
+		for i := 0; i < 6 || len(source.input) > 0; i++ { // far enough for a checkpoint
 			w.step()
 		}
 	})
