@@ -3,10 +3,11 @@ package mapleaf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 )
@@ -15,154 +16,6 @@ import (
 // the file on; then the power goes at any moment of it, and each file that may be left
 // has to open, to hold what was durable and nothing in part, and to work. Of some, the
 // recovery and the commits after it are interrupted again.
-
-// A powerPlan is a kind of workload.
-type powerPlan struct {
-	name     string
-	o        Options
-	workers  int // goroutines
-	stores   int // databases on the file at once, as processes have it
-	sessions int // each ends with Close, or as by a kill
-	steps    int // of each goroutine in a session
-}
-
-var powerPlans = []powerPlan{
-	{"pages", Options{LogSize: -1}, 1, 1, 3, 8},
-	{"large pages", Options{PageSize: 16384}, 1, 1, 2, 8},
-	{"log", Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 64 << 10}, 1, 1, 3, 14},
-	{"large log", Options{logAtOnce: true}, 1, 1, 2, 14},
-	{"lazy", Options{Lazy: true, SyncBytes: 8 << 10, SyncInterval: time.Millisecond,
-		LogSize: 128 << 10, CheckpointBytes: 128 << 10}, 1, 1, 3, 14},
-	{"concurrent", Options{LogSize: -1}, 4, 1, 2, 5},
-	{"concurrent log", Options{logAtOnce: true, LogSize: 128 << 10, CheckpointBytes: 96 << 10},
-		4, 1, 2, 6},
-	{"processes", Options{logAtOnce: true, LogSize: 64 << 10}, 1, 3, 2, 5},
-	{"lazy processes", Options{Lazy: true}, 2, 2, 2, 4},
-	{"spills", Options{CheckpointBytes: 24 << 10, logAtOnce: true}, 1, 1, 2, 8},
-	{"tail", Options{LogSize: -1, idleAfter: time.Millisecond}, 1, 1, 4, 3},
-}
-
-// A powerRun is a workload with its recording.
-type powerRun struct {
-	plan powerPlan
-	work *powerWork
-	disk *disk
-	lock []byte // of the lock file, at the end
-}
-
-// newPowerRun runs the plan on a file of its own.
-func newPowerRun(t *testing.T, plan powerPlan, r *rand.Rand) *powerRun {
-	t.Helper()
-	run := &powerRun{plan: plan, work: &powerWork{seed: r.Uint64()}, disk: &disk{}}
-	path := tempPath(t)
-	for range plan.sessions {
-		if err := run.session(path, r.Uint64()); err != nil {
-			t.Fatalf("%s: %v", plan.name, err)
-		}
-	}
-	run.lock, _ = os.ReadFile(path + lockFileSuffix) // there may be none
-	return run
-}
-
-// session opens the databases, works, and closes or abandons them.
-func (p *powerRun) session(path string, seed uint64) error {
-	var dbs []*DB
-	r := rand.New(rand.NewPCG(seed, 1))
-	for range p.plan.stores {
-		o := p.plan.o
-		o.wrapFile = p.disk.wrap
-		o.Exclusive = p.plan.stores == 1 && r.IntN(2) == 0
-		db, err := Open(path, 0o600, &o)
-		if err != nil {
-			return err
-		}
-		dbs = append(dbs, db)
-	}
-	p.disk.say(opNote, 0)
-	errs := make([]error, p.plan.workers*len(dbs))
-	var workers sync.WaitGroup
-	for i := range errs {
-		pace := rand.New(rand.NewPCG(seed, uint64(i)+2))
-		workers.Go(func() { errs[i] = p.worker(dbs[i%len(dbs)], pace) })
-	}
-	workers.Wait()
-	for _, db := range dbs {
-		if r.IntN(3) == 0 {
-			errs = append(errs, abandon(db))
-		} else {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// opSynced is a note: so many transactions were made durable by a call of DB.Sync.
-const opSynced opKind = "synced"
-
-func (p *powerRun) worker(db *DB, r *rand.Rand) error {
-	for range p.plan.steps {
-		n, err := p.work.step(db, p.disk)
-		if err != nil {
-			return err
-		}
-		if r.IntN(6) == 0 {
-			time.Sleep(time.Duration(r.IntN(3)) * time.Millisecond)
-		}
-		if p.plan.o.Lazy && r.IntN(5) == 0 {
-			if err := db.Sync(); err != nil {
-				return err
-			}
-			p.disk.say(opSynced, n)
-		}
-	}
-	return nil
-}
-
-// durable returns how many transactions must be there at the moment at.
-func (p *powerRun) durable(at int) uint64 {
-	if p.plan.o.Lazy {
-		return p.disk.last(opSynced, at)
-	}
-	return p.disk.last(opNote, at)
-}
-
-// born reports whether the file must exist at the moment at, and whether it may:
-// the first descriptor is that of the creation, and the second one comes after it.
-func (p *powerRun) born(at int) (must, may bool) {
-	return at > p.disk.returned(opOpen, 2), at > p.disk.returned(opSync, 1)
-}
-
-// leave makes the files that a loss of power leaves: the database, or what was to
-// become one, and the lock file.
-func (p *powerRun) leave(path string, img []byte, at int, r *rand.Rand) error {
-	for _, old := range []string{path, path + lockFileSuffix} {
-		if err := os.RemoveAll(old); err != nil {
-			return err
-		}
-	}
-	must, may := p.born(at)
-	if !must && (!may || r.IntN(2) == 0) {
-		return os.WriteFile(path+".new-0123456789abcdef", img, 0o600)
-	}
-	if err := os.WriteFile(path, img, 0o600); err != nil || len(p.lock) == 0 {
-		return err
-	}
-	lock := append([]byte(nil), p.lock...)
-	switch r.IntN(5) {
-	case 0:
-		return nil
-	case 1:
-		clear(lock)
-	case 2:
-		lock = lock[:0]
-	case 3: // a sector that was under way
-		at := r.IntN(len(lock)/sector) * sector
-		for i := range sector {
-			lock[at+i] = byte(r.Uint32())
-		}
-	}
-	return os.WriteFile(path+lockFileSuffix, lock, 0o600)
-}
 
 // verify opens what was left and uses it. It returns what is wrong.
 func (p *powerRun) verify(path string, least, most uint64, r *rand.Rand) error {
@@ -205,6 +58,38 @@ func (p *powerRun) verify(path string, least, most uint64, r *rand.Rand) error {
 		return fmt.Errorf("check after that: %w", err)
 	}
 	return db.Close()
+}
+
+// verifyUnsynced opens what was left of a file that was not synced since it held least
+// transactions: it says that it is damaged, wherever that shows first, or holds a state.
+func (p *powerRun) verifyUnsynced(path string, least, most uint64) error {
+	o := p.plan.o
+	o.wrapFile = wrapLazy
+	db, err := Open(path, 0o600, &o)
+	if err != nil {
+		return undamaged(err)
+	}
+	defer db.Close()
+	// What lies before may have been written over.
+	if _, err := p.work.compare(db, 0, most); err != nil {
+		return undamaged(err)
+	}
+	if err := checkErrors(db); err != nil {
+		return undamaged(err)
+	}
+	if _, err := p.work.step(db, nil); err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// undamaged returns err unless it tells of damage.
+func undamaged(err error) error {
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrChecksum) {
+		return nil
+	}
+	return err
 }
 
 // again opens what was left on a simulated disk, commits, and lets the power go a
@@ -261,6 +146,9 @@ func (p *powerRun) lose(dir string, at int, r *rand.Rand, skip func(int) bool) (
 		return 0, err
 	}
 	least, most := p.durable(at), p.disk.last(opStarted, at)
+	if p.plan.o.NoSync && least < most {
+		return 1, p.verifyUnsynced(path, least, most)
+	}
 	if err := p.verify(path, least, most, r); err != nil {
 		return 0, err
 	}
@@ -271,19 +159,29 @@ func (p *powerRun) lose(dir string, at int, r *rand.Rand, skip func(int) bool) (
 	return n + 1, err
 }
 
+// powerRunsMin is in how many runs of a plan everything that belongs to it must have come
+// up; less depends on the timing too much.
+const powerRunsMin = 6
+
 func TestPowerLoss(t *testing.T) {
 	seeds := testRand(t, 600)
 	states, points := 0, *crashPoints
+	runs, own, events := map[string]int{}, map[string]int{}, map[powerEvent]int{}
 	if testing.Short() {
 		points /= 4
 	}
-	for round := 0; states < points; round++ {
+	for round := 0; states < points || round < len(powerPlans); round++ {
 		plan := powerPlans[round%len(powerPlans)]
 		seed := seeds.Uint64()
 		r := rand.New(rand.NewPCG(seed, 0))
 		run := newPowerRun(t, plan, r)
+		runs[plan.name]++
+		for event := range run.met() {
+			events[event]++
+			own[plan.name+string(event)]++
+		}
 		dir := t.TempDir()
-		for range max(12, min(200, *crashPoints/60)) {
+		for range max(6, min(200, *crashPoints/60)) {
 			at := 1 + r.IntN(run.disk.clock+1)
 			n, err := run.lose(dir, at, r, nil)
 			if err != nil {
@@ -292,6 +190,17 @@ func TestPowerLoss(t *testing.T) {
 			}
 			states += n
 		}
+	}
+	for _, plan := range powerPlans {
+		for _, event := range plan.meets {
+			missed := own[plan.name+string(event)] == 0 && runs[plan.name] >= powerRunsMin
+			if missed || events[event] == 0 {
+				t.Errorf("%s: in none of %d runs was there a %s", plan.name, runs[plan.name], event)
+			}
+		}
+	}
+	for _, event := range slices.Sorted(maps.Keys(events)) {
+		t.Logf("%s: in %d runs", event, events[event])
 	}
 	t.Logf("%d states after a loss of power, none of them wrong", states)
 }
