@@ -189,6 +189,36 @@ type powerWork struct {
 	seed   uint64
 	mu     sync.Mutex
 	states []powerState
+	by     []*DB // who has begun each transaction of this session; nil: an earlier one
+}
+
+// begin forgets who has begun the transactions so far.
+func (w *powerWork) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.by = nil
+}
+
+// starts notes that db has begun transaction n, and reports whether another one had begun
+// the one before, in this session.
+func (w *powerWork) starts(db *DB, n uint64) (handover bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.by = append(w.by, make([]*DB, max(0, int(n)+1-len(w.by)))...)
+	w.by[n] = db
+	return w.by[n-1] != nil && w.by[n-1] != db
+}
+
+// latest returns the number of the last transaction that db has begun, 0 if there is none.
+func (w *powerWork) latest(db *DB) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := len(w.by) - 1; n > 0; n-- {
+		if w.by[n] == db {
+			return uint64(n)
+		}
+	}
+	return 0
 }
 
 // state returns the state after n transactions.
@@ -219,6 +249,9 @@ func (w *powerWork) step(db *DB, d *disk) (n uint64, err error) {
 		}
 		n++
 		if d != nil {
+			if w.starts(db, n) {
+				_ = d.end(d.begin(diskEvent{kind: opSynced, note: n - 1, size: handover}), nil)
+			}
 			d.say(opStarted, n)
 		}
 		for _, op := range powerOps(w.seed, n) {

@@ -1,5 +1,7 @@
 package tx
 
+import "bytes"
+
 // This file builds nodes from items: for rebuilding, splitting, merging and
 // inlining. Editing in place is the fast path; this is the one place that
 // chooses a node's prefix and layout.
@@ -58,27 +60,39 @@ func commonPrefix(a, b []byte) int {
 	return c
 }
 
-// prefixOf returns the prefix length for keys from first to last, which are in
-// order. A long key keeps at least a head behind it.
+// prefixOf returns the prefix length for keys from first to last, which are in order.
 func prefixOf(first, last *item) int {
-	p := commonPrefix(first.key, last.key)
-	for _, it := range [2]*item{first, last} {
-		if it.long != nil {
-			p = min(p, len(it.key)-headSize)
-		}
+	return min(commonPrefix(first.key, last.key), first.prefixMax(), last.prefixMax())
+}
+
+// leafPrefix is prefixOf over items, of which any may be long. In a forged node, keys
+// with the same head may be out of order: the prefix is none that one of them lacks.
+func leafPrefix(items []item) int {
+	p := prefixOf(&items[0], &items[len(items)-1])
+	for i := range items {
+		p = min(p, items[i].prefixMax())
 	}
 	return p
 }
 
-// leafPrefix is prefixOf over items, of which any may be long.
-func leafPrefix(items []item) int {
-	p := prefixOf(&items[0], &items[len(items)-1])
-	for i := range items {
-		if items[i].long != nil {
-			p = min(p, len(items[i].key)-headSize)
-		}
+// prefixMax returns how much of the key may be taken for the prefix: a long key keeps
+// at least a head behind it.
+func (it *item) prefixMax() int {
+	if it.long != nil {
+		return len(it.key) - headSize
 	}
-	return p
+	return len(it.key)
+}
+
+// before tells whether the key may stand in front of that of next. What a long key has
+// in its extent is not looked at.
+func (it *item) before(next *item) bool {
+	key := it.key
+	if next.long != nil {
+		key = key[:min(len(key), len(next.key))]
+	}
+	c := bytes.Compare(key, next.key)
+	return c < 0 || c == 0 && (it.long != nil || next.long != nil)
 }
 
 // fixedShape tells whether items fit the fixed layout behind a prefix of p bytes.
@@ -225,9 +239,7 @@ func branchPrefix(links []link) int {
 	}
 	p := prefixOf(&links[1].sep, &links[len(links)-1].sep)
 	for i := 1; i < len(links); i++ {
-		if links[i].sep.long != nil {
-			p = min(p, len(links[i].sep.key)-headSize)
-		}
+		p = min(p, links[i].sep.prefixMax())
 	}
 	return p
 }

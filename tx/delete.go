@@ -173,15 +173,22 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 	t.resetGather()
 	var build func(node)
 	if n.branch() {
-		links := t.gatherJoined(first, second, parent.node, left)
+		links, at := t.gatherJoined(first, second, parent.node, left)
+		if at > 1 && !links[at-1].sep.before(&links[at].sep) ||
+			at+1 < len(links) && !links[at].sep.before(&links[at+1].sep) {
+			return false, notInOrder(parent.ref, left)
+		}
 		if branchSize(links) > limit {
 			return false, nil
 		}
 		build = func(n node) { n.buildBranch(links) }
 	} else {
-		t.gatherLeaf(first.node)
+		at := len(t.gatherLeaf(first.node))
 		t.gatherLeaf(second.node)
 		items := t.items
+		if !items[at-1].before(&items[at]) {
+			return false, notInOrder(parent.ref, left)
+		}
 		if leafSize(items) > limit {
 			return false, nil
 		}
@@ -201,15 +208,21 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 }
 
 // gatherJoined gathers the links of two branches; the separator left of their
-// parent comes down between them.
-func (t *Tx) gatherJoined(first, second *frame, parent node, left int) []link {
+// parent comes down between them, to the link at at.
+func (t *Tx) gatherJoined(first, second *frame, parent node, left int) (links []link, at int) {
 	t.gatherBranch(first.node, first.page)
-	at := len(t.links)
+	at = len(t.links)
 	t.gatherBranch(second.node, second.page)
 	_, _, long := parent.separator(left)
 	t.links[at].sep = item{
 		key:  parent.appendSep(nil, left),
 		long: bytes.Clone(long),
 	}
-	return t.links
+	return t.links, at
+}
+
+// notInOrder returns that children left and left+1 of the branch at ref, and its
+// separator between them, contradict each other: each was sound for itself.
+func notInOrder(ref Ref, left int) error {
+	return Corrupt(ref.ID, "children %d and %d are out of order", left, left+1)
 }
