@@ -1,9 +1,12 @@
 package mapleaf
 
 import (
+	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
 )
@@ -90,13 +93,14 @@ func (d *disk) returned(kind opKind, n int) int {
 // wrap returns Options.wrapFile for one more descriptor.
 func (d *disk) wrap(f file) file {
 	d.say(opOpen, 0)
-	return &diskFile{f, d}
+	return &diskFile{file: f, disk: d}
 }
 
 // A diskFile is a descriptor. What it makes durable is so on the simulated disk only.
 type diskFile struct {
 	file
-	disk *disk
+	disk    *disk
+	syncing atomic.Bool
 }
 
 func (f *diskFile) WriteVec(bufs [][]byte, off int64) error {
@@ -119,8 +123,16 @@ func (f *diskFile) Truncate(size int64) error {
 	return f.disk.end(i, f.file.Truncate(size))
 }
 
+// Sync fails if another one runs on the descriptor: of two, one only would be told of an
+// error of the drive (R2).
 func (f *diskFile) Sync() error {
-	return f.disk.end(f.disk.begin(diskEvent{kind: opSync}), nil)
+	if !f.syncing.CompareAndSwap(false, true) {
+		return errors.New("two syncs at once on one descriptor")
+	}
+	defer f.syncing.Store(false)
+	i := f.disk.begin(diskEvent{kind: opSync})
+	runtime.Gosched() // let another one come
+	return f.disk.end(i, nil)
 }
 
 func (f *diskFile) WriteBack(int64, int64) error { return nil }
