@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -18,16 +21,24 @@ import (
 // it is killed. Everything that it acknowledged must be there.
 
 const (
-	killEnv    = "MAPLEAF_KILL_TEST_FILE"
-	killLogEnv = "MAPLEAF_KILL_TEST_LOG" // the child commits by the log
+	killEnv     = "MAPLEAF_KILL_TEST_FILE"
+	killModeEnv = "MAPLEAF_KILL_TEST_MODE" // of killModes
 )
 
-// killOptions lets a log begin at once, whose checkpoints are small.
-func killOptions(log bool) *Options {
-	if !log {
-		return nil
-	}
-	return &Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 512 << 10}
+// killModes are the ways to commit that lose nothing with their process. A log begins at
+// once, and its checkpoints are small.
+var killModes = map[string]Options{
+	"pages":          {},
+	"log":            {logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 512 << 10},
+	"lazy":           {Lazy: true, SyncBytes: 32 << 10, LogSize: 64 << 10, CheckpointBytes: 512 << 10},
+	"unsynced pages": {NoSync: true, LogSize: -1},
+	"unsynced log":   {NoSync: true, logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 2 << 20},
+}
+
+// drawKillMode returns one of them.
+func drawKillMode(r *rand.Rand) string {
+	modes := slices.Sorted(maps.Keys(killModes))
+	return modes[r.IntN(len(modes))]
 }
 
 var killRounds = flag.Int("kills", 60, "rounds of the kill test")
@@ -105,7 +116,8 @@ func killStep(db *DB) (n uint64, err error) {
 
 // killChild commits until it is killed.
 func killChild(path string) error {
-	db, err := Open(path, 0o600, killOptions(os.Getenv(killLogEnv) != ""))
+	o := killModes[os.Getenv(killModeEnv)]
+	db, err := Open(path, 0o600, &o)
 	if err != nil {
 		return err
 	}
@@ -137,12 +149,8 @@ func childCommand(env ...string) (*exec.Cmd, error) {
 
 // killRound lets a child work for a while, kills it, and returns the last
 // transaction that it acknowledged.
-func killRound(path string, wait time.Duration, log bool) (acked uint64, err error) {
-	env := []string{killEnv + "=" + path}
-	if log {
-		env = append(env, killLogEnv+"=1")
-	}
-	cmd, err := childCommand(env...)
+func killRound(path string, wait time.Duration, mode string) (acked uint64, err error) {
+	cmd, err := childCommand(killEnv+"="+path, killModeEnv+"="+mode)
 	if err != nil {
 		return 0, err
 	}
@@ -203,11 +211,13 @@ func TestKill(t *testing.T) {
 	r := testRand(t, 70)
 	path := filepath.Join(t.TempDir(), "kill.db")
 	for round := range rounds {
-		acked, err := killRound(path, time.Duration(r.IntN(8000))*time.Microsecond, round%3 > 0)
+		mode := drawKillMode(r)
+		acked, err := killRound(path, time.Duration(r.IntN(8000))*time.Microsecond, mode)
 		if err != nil {
-			t.Fatalf("round %d: %v", round, err)
+			t.Fatalf("round %d, %s: %v", round, mode, err)
 		}
-		db, err := Open(path, 0o600, killOptions(round%5 > 2))
+		o := killModes[drawKillMode(r)]
+		db, err := Open(path, 0o600, &o)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -220,7 +230,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		if n < acked || n > acked+1 {
-			t.Fatalf("round %d: %d transactions acknowledged, %d there", round, acked, n)
+			t.Fatalf("round %d, %s: %d transactions acknowledged, %d there", round, mode, acked, n)
 		}
 		if err := checkErrors(db); err != nil {
 			t.Fatalf("round %d: %v", round, err)
