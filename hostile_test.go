@@ -146,7 +146,7 @@ var hostileWays = []hostileWay{
 func TestHostileFiles(t *testing.T) {
 	r := dbtest.Rand(t, 21)
 	var specimens []*specimen
-	for _, name := range []string{"closed", "killed", "logged"} {
+	for _, name := range []string{"closed", "killed", "logged", "holes", "manifest"} {
 		specimens = append(specimens, newSpecimen(t, name, 0))
 	}
 	tallies := map[string]*tally{}
@@ -260,7 +260,7 @@ func circle(t *testing.T, levels int) string {
 		return nil
 	}))
 	must(t, db.Close())
-	h := newHostile(nil, readAll(t, path))
+	h := newHostile(nil, readPages(t, path, 4096))
 	for _, at := range h.refs {
 		if int(binary.LittleEndian.Uint32(h.file[at:])) == roots[2] {
 			h.point(at, roots[2-levels])
