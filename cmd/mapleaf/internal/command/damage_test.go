@@ -113,19 +113,75 @@ func damageFile(r *rand.Rand, content []byte) []byte {
 	return file
 }
 
-func TestDamageCommands(t *testing.T) {
-	var records []string
-	for i := range 1500 {
-		records = append(records, fmt.Sprintf("key %04d=the value of number %04d", i, i))
-	}
-	content, err := os.ReadFile(makeFile(t, records...))
+// damageContent returns a file with 1500 records in a/b, long values beside it and free
+// pages, after Close or as a process leaves it that is killed.
+func damageContent(t *testing.T, pageSize int, killed bool) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.db")
+	db, err := mapleaf.Open(file, 0o600, &mapleaf.Options{PageSize: pageSize, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, change := range []func(b *mapleaf.Bucket) error{
+		func(b *mapleaf.Bucket) error {
+			for i := range 1500 {
+				key, value := fmt.Sprintf("key %04d", i), fmt.Sprintf("the value of number %04d", i)
+				if err := b.Put([]byte(key), []byte(value)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		func(b *mapleaf.Bucket) error {
+			return b.Put([]byte("gone"), bytes.Repeat([]byte("gone"), 25_000))
+		},
+		func(b *mapleaf.Bucket) error { return b.Delete([]byte("gone")) },
+	} {
+		if err := db.Update(func(tx *mapleaf.Tx) error {
+			long, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("long")})
+			if err == nil {
+				err = long.Put(fmt.Append(nil, tx.ID()), bytes.Repeat([]byte("long"), 10_000))
+			}
+			if err != nil {
+				return err
+			}
+			b, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("b")})
+			if err != nil {
+				return err
+			}
+			return change(b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !killed {
+		err = db.Close()
+	}
+	content, readErr := os.ReadFile(file)
+	if killed {
+		err = db.Close()
+	}
+	if err = errors.Join(err, readErr); err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.TrimRight(content, "\x00") // what is set aside behind the last page
+	content = append(content, make([]byte, -len(content)&(pageSize-1))...)
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "check", file)
+	return content
+}
+
+func TestDamageCommands(t *testing.T) {
+	contents := [][]byte{
+		damageContent(t, 4096, false), damageContent(t, 16384, true),
+		damageContent(t, 4096, true), damageContent(t, 16384, false),
 	}
 	r := rand.New(rand.NewPCG(*damageSeed, 0))
 	refused, ran := 0, 0
 	for trial := range *damageTrials {
-		damaged, dir := damageFile(r, content), t.TempDir()
+		damaged, dir := damageFile(r, contents[trial%len(contents)]), t.TempDir()
 		file := filepath.Join(dir, "damaged.db")
 		lines := commandLines(newRoot(newApp(Standard())), file, dir)
 		wantAllCommands(t, lines)
