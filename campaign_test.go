@@ -116,9 +116,9 @@ var campaignWays = []campaignWay{
 type tally struct{ trials, refused, damage, right int }
 
 const (
-	trialTimeMax   = time.Minute
-	trialAllocMax  = 64 << 20  // bytes that one trial may take from the heap, in all
-	campaignRAMMax = 512 << 20 // bytes that the process may have in memory more than before
+	trialTimeMax   = fuzzTimeMax * 2 / 3 // before useFile ends the process, which knows no seed
+	trialAllocMax  = 64 << 20            // bytes that one trial may take from the heap, in all
+	campaignRAMMax = 512 << 20           // bytes that the process may have in memory more than before
 )
 
 func TestDamageCampaign(t *testing.T) {
@@ -175,17 +175,22 @@ func (s *specimen) anyPage(r *rand.Rand) int {
 	return of[r.IntN(len(of))]
 }
 
-// bounded runs fn, and ends the process if that takes too long, and the test if it takes
-// too much memory. It returns how many bytes were allocated.
-func bounded(t *testing.T, what string, fn func()) uint64 {
-	t.Helper()
+// timed runs fn, and ends the process, with what it was at, if that takes too long.
+func timed(what string, fn func()) {
 	defer time.AfterFunc(trialTimeMax, func() {
 		debug.SetTraceback("all")
 		panic(what + " hangs")
 	}).Stop()
+	fn()
+}
+
+// bounded is timed, and fails the test if fn takes too much memory. It returns how many
+// bytes were allocated.
+func bounded(t *testing.T, what string, fn func()) uint64 {
+	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	fn()
+	timed(what, fn)
 	runtime.ReadMemStats(&after)
 	got := after.TotalAlloc - before.TotalAlloc
 	if got > trialAllocMax {
