@@ -222,6 +222,15 @@ func (s *specimen) finish(t *testing.T, db *mapleaf.DB, path string) {
 		s.kinds = s.pageKinds(t, db)
 		must(t, db.Close())
 	}
+	inUse := 0
+	for _, used := range s.used {
+		if used {
+			inUse++
+		}
+	}
+	if !s.logged && inUse < 40 {
+		t.Fatalf("only %d of %d pages are known to be in use", inUse, len(s.kinds))
+	}
 	for _, id := range chainOf(s.content, s.pageSize) {
 		if s.kinds[id] != "freelist" {
 			t.Fatalf("page %d of the free-space chain is called %s", id, s.kinds[id])
