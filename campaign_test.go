@@ -9,11 +9,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	mapleaf "github.com/mapleafdb/mapleaf"
 	"github.com/mapleafdb/mapleaf/internal/dbtest"
 )
 
@@ -24,145 +26,7 @@ import (
 //
 //	go test -run TestDamageCampaign . -v -args -damage 10000 -seed 7
 
-var damageTrials = flag.Int("damage", 250, "trials of the damage campaign")
-
-// A specimen is a file to be damaged, with what it held before, and its kin.
-type specimen struct {
-	damageable
-	name  string
-	older [][]byte // the same file after earlier transactions
-	other []byte   // a file with another id, made by the same steps
-	used  []bool   // by page: reached by the newest state, and by the one before
-}
-
-// campaignRecord is record i of a bucket, which differs from file to file.
-func campaignRecord(bucket, i, salt int) (key, val string) {
-	key = key8(i)
-	switch bucket {
-	case 0:
-		return key[4:], fmt.Sprintf("%08d", i^salt)
-	case 1:
-		return key, string(value(i+salt, 5000*(i%4)))
-	case 2:
-		return key + string(value(i, 1000*(i%4))), fmt.Sprint(i + salt)
-	}
-	return key, string(value(i+salt, 20+i%300))
-}
-
-var campaignCounts = []int{700, 10, 24, 260}
-
-// newSpecimen makes a file and its older versions.
-func newSpecimen(t *testing.T, name string, salt int) *specimen {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "db")
-	o := &mapleaf.Options{NoSync: name != "logged"} // which has small epochs
-	if name == "logged" {
-		mapleaf.WithLog(o)
-	}
-	db, err := mapleaf.Open(path, 0o600, o)
-	must(t, err)
-	s := &specimen{name: name}
-	s.pageSize, s.buckets = db.Info().PageSize, map[string][]pair{}
-	for round := range 3 { // each fills up what those before have begun
-		for i, count := range campaignCounts {
-			bucket := damageBuckets[i].name
-			var all []pair
-			must(t, db.Update(func(tx *mapleaf.Tx) error {
-				b, err := tx.CreateBucketIfNotExists([]byte(bucket))
-				must(t, err)
-				for j := range count {
-					k, v := campaignRecord(i, j, salt)
-					all = append(all, pair{key: k, value: v})
-					if j%3 == round && !logged(i, j) {
-						put(t, b, k, v)
-					}
-				}
-				return nil
-			}))
-			slices.SortFunc(all, func(p, q pair) int { return strings.Compare(p.key, q.key) })
-			s.buckets[bucket] = all
-		}
-		s.older = append(s.older, readAll(t, path))
-	}
-	if name != "logged" {
-		s.scatter(t, db, salt)
-	}
-	last := damageBuckets[len(campaignCounts)].name
-	must(t, db.Update(func(tx *mapleaf.Tx) error {
-		mustBucket(t, tx, "gone")
-		return mustBucket(t, tx, last).Put([]byte("k"), []byte("v"))
-	}))
-	s.buckets[last] = []pair{{key: "k", value: "v"}}
-	if name == "logged" {
-		s.scatter(t, db, salt)
-	}
-	before := reachedPages(t, db)
-	must(t, db.Update(func(tx *mapleaf.Tx) error { return tx.DeleteBucket([]byte("gone")) }))
-	if s.used = reachedPages(t, db); name == "logged" {
-		h := newHostile(nil, readAll(t, path))
-		if n := h.recordsAfterMeta(); n < 5 {
-			t.Fatalf("only %d records of the log count", n)
-		}
-		s.used = nil // what the log changes has other pages when it is replayed
-	}
-	if name != "closed" {
-		for id := range s.used { // what the last commit wrote may be lost with it
-			s.used[id] = s.used[id] && id < len(before) && before[id]
-		}
-		s.content = readAll(t, path)
-		must(t, db.Close())
-		return s
-	}
-	must(t, db.Close())
-	s.content = readAll(t, path)
-	return s
-}
-
-// logged tells which records are put later by small transactions that change pages
-// everywhere: where there is a log, they are in it.
-func logged(bucket, i int) bool { return bucket != 1 && i%16 == 5 }
-
-// scatter puts those records.
-func (s *specimen) scatter(t *testing.T, db *mapleaf.DB, salt int) {
-	t.Helper()
-	for part := range 4 {
-		must(t, db.Update(func(tx *mapleaf.Tx) error {
-			for i, count := range campaignCounts {
-				for j := range count {
-					if k, v := campaignRecord(i, j, salt); logged(i, j) && j/16%4 == part {
-						put(t, tx.Bucket([]byte(damageBuckets[i].name)), k, v)
-					}
-				}
-			}
-			return nil
-		}))
-	}
-}
-
-// readAll returns a file without what was set aside behind its last page.
-func readAll(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	must(t, err)
-	b = bytes.TrimRight(b, "\x00")
-	return append(b, make([]byte, -len(b)&4095)...)
-}
-
-// reachedPages tells of each page whether the newest state of the file reaches it.
-func reachedPages(t *testing.T, db *mapleaf.DB) (used []bool) {
-	t.Helper()
-	must(t, db.View(func(tx *mapleaf.Tx) error {
-		for id := 0; id < int(tx.Size())/db.Info().PageSize; id++ {
-			p, err := tx.Page(id)
-			must(t, err)
-			kind := p.Type == "leaf" || p.Type == "branch" || p.Type == "extent"
-			used = append(used, slices.Repeat([]bool{kind}, 1+p.OverflowCount)...)
-			id += p.OverflowCount
-		}
-		return nil
-	}))
-	return used
-}
+var damageTrials = flag.Int("damage", 168, "trials of the damage campaign")
 
 // A campaignWay damages a file, at a page or anywhere.
 type campaignWay struct {
@@ -248,58 +112,134 @@ var campaignWays = []campaignWay{
 	}},
 }
 
-// A tally counts how the trials of one way have ended.
+// A tally counts how the trials of one way, or at one kind of page, have ended.
 type tally struct{ trials, refused, damage, right int }
+
+const (
+	trialTimeMax   = fuzzTimeMax * 2 / 3 // before useFile ends the process, which knows no seed
+	trialAllocMax  = 64 << 20            // bytes that one trial may take from the heap, in all
+	campaignRAMMax = 512 << 20           // bytes that the process may have in memory more than before
+)
 
 func TestDamageCampaign(t *testing.T) {
 	r := dbtest.Rand(t, 20)
 	var specimens []*specimen
-	for _, name := range []string{"closed", "killed", "logged"} {
+	kinds := map[string]bool{}
+	for _, name := range campaignNames {
 		s := newSpecimen(t, name, 0)
 		s.other = newSpecimen(t, name, 1<<20).content
 		specimens = append(specimens, s)
+		for kind := range s.pagesOf() {
+			kinds[kind] = true
+		}
+	}
+	every := []string{"branch", "extent", "free", "freelist", "leaf", "log", "manifest", "meta"}
+	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, every) {
+		t.Fatalf("the files have pages of the kinds %v, not of %v", got, every)
 	}
 	path := filepath.Join(t.TempDir(), "db")
-	tallies := map[string]*tally{}
+	ways, pages := map[string]*tally{}, map[string]*tally{}
+	peak, most := residentPeak(), uint64(0)
 	for trial := range *damageTrials {
 		s := specimens[trial%len(specimens)]
 		way := campaignWays[trial/len(specimens)%len(campaignWays)]
-		page := r.IntN(len(s.content) / s.pageSize)
+		page := s.anyPage(r)
 		file := way.apply(s, r, bytes.Clone(s.content), page)
 		must(t, os.WriteFile(path, file, 0o600))
 		v := &victim{t: t, d: &s.damageable, path: path}
-		v.what = fmt.Sprintf("trial %d: %s, %s at page %d", trial, s.name, way.name, page)
-		if tallies[way.name] == nil {
-			tallies[way.name] = &tally{}
-		}
-		tallies[way.name].add(v, s, file, trial%3 == 0)
+		v.what = fmt.Sprintf("trial %d of seed %d: %s, %s at page %d (%s)", trial, dbtest.Seed(),
+			s.name, way.name, page, s.kinds[page])
+		most = max(most, bounded(t, v.what, func() { v.trial(s, file, r.IntN(3) == 0) }))
+		count(ways, way.name, v)
+		count(pages, s.kinds[page], v)
 		if t.Failed() {
 			kept := filepath.Join(os.TempDir(), "mapleaf-damaged.db")
 			must(t, os.WriteFile(kept, file, 0o600))
 			t.Fatalf("the file is kept at %s", kept)
 		}
 	}
-	logTallies(t, tallies)
+	grown := residentPeak() - peak
+	if grown > campaignRAMMax {
+		t.Errorf("the process has come to take %d bytes more", grown)
+	}
+	t.Logf("a trial allocated %d bytes at most, the process grew by %d", most, grown)
+	logTallies(t, ways)
+	logTallies(t, pages)
 }
 
-// add makes the trial.
-func (n *tally) add(v *victim, s *specimen, file []byte, write bool) {
-	n.trials++
+// anyPage chooses a kind of page, and then a page of that kind.
+func (s *specimen) anyPage(r *rand.Rand) int {
+	pages := s.pagesOf()
+	kinds := slices.Sorted(maps.Keys(pages))
+	of := pages[kinds[r.IntN(len(kinds))]]
+	return of[r.IntN(len(of))]
+}
+
+// timed runs fn, and ends the process, with what it was at, if that takes too long.
+func timed(what string, fn func()) {
+	defer time.AfterFunc(trialTimeMax, func() {
+		debug.SetTraceback("all")
+		panic(what + " hangs")
+	}).Stop()
+	fn()
+}
+
+// bounded is timed, and fails the test if fn takes too much memory. It returns how many
+// bytes were allocated.
+func bounded(t *testing.T, what string, fn func()) uint64 {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	timed(what, fn)
+	runtime.ReadMemStats(&after)
+	got := after.TotalAlloc - before.TotalAlloc
+	if got > trialAllocMax {
+		t.Errorf("%s: %d bytes were allocated", what, got)
+	}
+	return got
+}
+
+// residentPeak returns the most memory that the process has ever had, in bytes; 0 where
+// the system does not tell.
+func residentPeak() int {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int
+	_, _ = fmt.Sscan(after, &kilobytes)
+	return kilobytes << 10
+}
+
+// trial reads the file, and perhaps writes to it.
+func (v *victim) trial(s *specimen, file []byte, write bool) {
+	v.t.Helper()
 	v.read()
-	switch {
-	case v.refused:
-		n.refused++
-	case v.hurt:
-		n.damage++
-	default:
-		n.right++
+	if !v.refused && !v.hurt && !v.found {
 		if id, ok := s.touched(file); ok {
-			v.t.Errorf("%s: page %d is in use and was changed, and nothing tells", v.what, id)
+			v.t.Errorf("%s: page %d (%s) is in use and was changed, and nothing tells", v.what, id,
+				s.kinds[id])
 		}
 	}
 	if write {
 		must(v.t, os.WriteFile(v.path, file, 0o600))
-		v.write()
+		(&victim{t: v.t, d: v.d, path: v.path, what: v.what}).write()
+	}
+}
+
+// count notes how a trial has ended.
+func count(tallies map[string]*tally, name string, v *victim) {
+	n := tallies[name]
+	if n == nil {
+		n = &tally{}
+		tallies[name] = n
+	}
+	n.trials++
+	switch {
+	case v.refused:
+		n.refused++
+	case v.hurt, v.found:
+		n.damage++
+	default:
+		n.right++
 	}
 }
 

@@ -178,6 +178,10 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 	if err != nil {
 		return nil, err
 	}
+	info, err := osf.Stat() // the path may lead to another file by now
+	if err != nil {
+		return nil, errors.Join(err, osf.Close())
+	}
 	mf, err := mmapfile.FromOS(osf, access)
 	if err != nil {
 		return nil, err
@@ -185,7 +189,7 @@ func (o *Options) open(path string, flag int, mode fs.FileMode, access mmapfile.
 	if err := o.refuseNetwork(mf); err != nil {
 		return nil, errors.Join(err, mf.Close())
 	}
-	of := &openFile{file: mf, mf: mf}
+	of := &openFile{file: mf, mf: mf, mode: info.Mode().Perm()}
 	if o.wrapFile != nil {
 		of.file = o.wrapFile(mf)
 	}

@@ -28,7 +28,8 @@ import (
 type damageable struct {
 	content  []byte
 	pageSize int
-	buckets  map[string][]pair
+	buckets  map[string][]pair // by path: the names, with slashes between them
+	more     []string          // paths beside those of damageBuckets
 }
 
 // damageBuckets are filled so that each kind of page and of record occurs.
@@ -99,7 +100,50 @@ func (d *damageable) all() iter.Seq2[string, []pair] {
 				return
 			}
 		}
+		for _, path := range d.more {
+			if !yield(path, d.buckets[path]) {
+				return
+			}
+		}
 	}
+}
+
+// bucketAt returns the bucket at a path, nil if there is none.
+func bucketAt(tx *mapleaf.Tx, path string) *mapleaf.Bucket {
+	names := strings.Split(path, "/")
+	b := tx.Bucket([]byte(names[0]))
+	for _, name := range names[1:] {
+		if b == nil {
+			return nil
+		}
+		b = b.Bucket([]byte(name))
+	}
+	return b
+}
+
+// createAt returns the bucket at a path, after it has made what is missing of the way.
+func createAt(tx *mapleaf.Tx, path string) (*mapleaf.Bucket, error) {
+	names := strings.Split(path, "/")
+	b, err := tx.CreateBucketIfNotExists([]byte(names[0]))
+	for _, name := range names[1:] {
+		if err != nil {
+			return nil, err
+		}
+		b, err = b.CreateBucketIfNotExists([]byte(name))
+	}
+	return b, err
+}
+
+// deleteAt deletes the bucket at a path, if it is there.
+func deleteAt(tx *mapleaf.Tx, path string) error {
+	if bucketAt(tx, path) == nil {
+		return tx.Err()
+	}
+	cut := strings.LastIndex(path, "/")
+	if cut < 0 {
+		return tx.DeleteBucket([]byte(path))
+	}
+	return bucketAt(tx, path[:cut]).DeleteBucket([]byte(path[cut+1:]))
 }
 
 // A damage is one way to damage a page; p is the page, file all of them.
@@ -202,6 +246,7 @@ type victim struct {
 	hurt bool   // some call met the damage
 
 	refused bool // Open did
+	found   bool // Check did
 }
 
 // isDamage reports whether err tells of damage, and in which page if in one.
@@ -264,14 +309,14 @@ func (v *victim) read() {
 			v.get(db, name, want)
 			v.scan(db, name, want)
 		}
-		found := v.check(db)
-		if v.hurt && !found {
+		v.found = v.check(db)
+		if v.hurt && !v.found {
 			v.t.Errorf("%s: a read met damage that Check does not find", v.what)
 		}
 		v.backup(db)
 		v.met("Stats", db.View(func(tx *mapleaf.Tx) error {
 			for name := range v.d.all() {
-				if b := tx.Bucket([]byte(name)); b != nil {
+				if b := bucketAt(tx, name); b != nil {
 					b.Stats()
 				}
 			}
@@ -287,10 +332,16 @@ func (v *victim) get(db *mapleaf.DB, name string, want []pair) {
 	for i := 0; i < len(want); i += 1 + len(want)/40 {
 		p := want[i]
 		v.met("Get", db.View(func(tx *mapleaf.Tx) error {
-			b := tx.Bucket([]byte(name))
+			b := bucketAt(tx, name)
 			if b == nil {
 				if tx.Err() == nil {
 					v.t.Errorf("%s: bucket %s is gone without an error", v.what, name)
+				}
+				return nil
+			}
+			if p.bucket {
+				if b.Bucket([]byte(p.key)) == nil && tx.Err() == nil {
+					v.t.Errorf("%s: bucket %s/%s is gone without an error", v.what, name, p.key)
 				}
 				return nil
 			}
@@ -308,7 +359,7 @@ func (v *victim) get(db *mapleaf.DB, name string, want []pair) {
 func (v *victim) scan(db *mapleaf.DB, name string, want []pair) {
 	v.t.Helper()
 	v.met("a scan", db.View(func(tx *mapleaf.Tx) error {
-		b := tx.Bucket([]byte(name))
+		b := bucketAt(tx, name)
 		if b == nil {
 			return tx.Err()
 		}
@@ -326,7 +377,7 @@ func (v *victim) scan(db *mapleaf.DB, name string, want []pair) {
 		return nil
 	}))
 	v.met("a scan backward", db.View(func(tx *mapleaf.Tx) error {
-		b := tx.Bucket([]byte(name))
+		b := bucketAt(tx, name)
 		if b == nil {
 			return tx.Err()
 		}
@@ -390,7 +441,7 @@ func (v *victim) write() {
 	v.guarded(mapleaf.Options{}, func(db *mapleaf.DB) {
 		for name, want := range v.d.all() {
 			v.met("Update", db.Update(func(tx *mapleaf.Tx) error {
-				b, err := tx.CreateBucketIfNotExists([]byte(name))
+				b, err := createAt(tx, name)
 				if err != nil {
 					return err
 				}
@@ -401,7 +452,7 @@ func (v *victim) write() {
 				return b.Put([]byte("large"), value(1, 20_000))
 			}))
 			v.met("Delete", db.Update(func(tx *mapleaf.Tx) error {
-				b := tx.Bucket([]byte(name))
+				b := bucketAt(tx, name)
 				if b == nil {
 					return tx.Err()
 				}
@@ -416,10 +467,7 @@ func (v *victim) write() {
 	v.guarded(mapleaf.Options{}, func(db *mapleaf.DB) {
 		for name := range v.d.all() {
 			v.met("DeleteBucket", db.Update(func(tx *mapleaf.Tx) error {
-				if tx.Bucket([]byte(name)) == nil {
-					return tx.Err()
-				}
-				return tx.DeleteBucket([]byte(name))
+				return deleteAt(tx, name)
 			}))
 		}
 		v.check(db)

@@ -146,7 +146,7 @@ var hostileWays = []hostileWay{
 func TestHostileFiles(t *testing.T) {
 	r := dbtest.Rand(t, 21)
 	var specimens []*specimen
-	for _, name := range []string{"closed", "killed", "logged"} {
+	for _, name := range []string{"closed", "killed", "logged", "holes", "manifest"} {
 		specimens = append(specimens, newSpecimen(t, name, 0))
 	}
 	tallies := map[string]*tally{}
@@ -156,14 +156,15 @@ func TestHostileFiles(t *testing.T) {
 		h := newHostile(r, s.content)
 		way.apply(h)
 		reseal(h.file)
-		func() {
+		what := fmt.Sprintf("trial %d of seed %d: %s, %s", trial, dbtest.Seed(), s.name, way.name)
+		timed(what, func() {
 			defer func() {
 				if p := recover(); p != nil {
-					t.Errorf("trial %d: %s, %s: panic: %v", trial, s.name, way.name, p)
+					t.Errorf("%s: panic: %v", what, p)
 				}
 			}()
 			useFile(t, h.file, false)
-		}()
+		})
 		if tallies[way.name] == nil {
 			tallies[way.name] = &tally{}
 		}
@@ -171,7 +172,7 @@ func TestHostileFiles(t *testing.T) {
 		if t.Failed() {
 			kept := filepath.Join(os.TempDir(), "mapleaf-hostile.db")
 			must(t, os.WriteFile(kept, h.file, 0o600))
-			t.Fatalf("trial %d: %s, %s: the file is kept at %s", trial, s.name, way.name, kept)
+			t.Fatalf("%s: the file is kept at %s", what, kept)
 		}
 	}
 	logTallies(t, tallies)
@@ -260,7 +261,7 @@ func circle(t *testing.T, levels int) string {
 		return nil
 	}))
 	must(t, db.Close())
-	h := newHostile(nil, readAll(t, path))
+	h := newHostile(nil, readPages(t, path, 4096))
 	for _, at := range h.refs {
 		if int(binary.LittleEndian.Uint32(h.file[at:])) == roots[2] {
 			h.point(at, roots[2-levels])

@@ -77,10 +77,6 @@ const (
 // openLocks prepares the locks of the data file. Exclusive ones need a descriptor
 // that may write: a reader opens one for them alone, if it may.
 func (of *openFile) openLocks(path string, o *Options) {
-	of.mode = 0o600
-	if info, err := os.Stat(path); err == nil {
-		of.mode = info.Mode().Perm()
-	}
 	of.lockPath = path + lockFileSuffix
 	holder := of.mf
 	of.mayLock = !o.ReadOnly

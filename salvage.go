@@ -3,7 +3,6 @@ package mapleaf
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -331,13 +330,4 @@ func (p *spot) shown() [][]byte {
 		p = p.up
 	}
 	return p.path()
-}
-
-// modeOf returns the permissions that a copy of the file at path gets.
-func modeOf(path string) os.FileMode {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0o600
-	}
-	return info.Mode().Perm()
 }

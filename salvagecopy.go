@@ -42,7 +42,7 @@ func openSource(ctx context.Context, path string, timeout time.Duration) (
 			err = closeSource(of, err)
 		}
 	}()
-	of.lockPath, of.mode = path+lockFileSuffix, modeOf(path)
+	of.lockPath = path + lockFileSuffix
 	of.locks = mmapfile.NewLockSet(of.mf, lockFirst, of.mode, func(i int) string {
 		return of.lockPath + "-writer"
 	})
@@ -94,7 +94,8 @@ func newCopy(ctx context.Context, dst string, src *openFile, overwrite bool, pag
 	})
 }
 
-// newFile has write make a file under another name, and gives it the name dst (W1).
+// newFile has write make a file under another name, and gives it the name dst (W1). In
+// the end it allows what src does, less the umask; until then the owner may write to it.
 func newFile(dst string, src *openFile, overwrite bool,
 	write func(temp string, mode fs.FileMode) error) (err error) {
 	mine, err := src.mf.Identity()
@@ -116,7 +117,10 @@ func newFile(dst string, src *openFile, overwrite bool,
 			os.Remove(temp) // it may be gone already; err says what matters
 		}
 	}()
-	if err := write(temp, src.mode); err != nil {
+	if err := write(temp, src.mode|0o600); err != nil { // it is opened more than once
+		return err
+	}
+	if err := narrowTo(temp, src.mode); err != nil {
 		return err
 	}
 	rename := mmapfile.RenameNew
@@ -127,6 +131,20 @@ func newFile(dst string, src *openFile, overwrite bool,
 		return fmt.Errorf("mapleaf: copy database: %w", err)
 	}
 	return mmapfile.SyncDir(filepath.Dir(dst))
+}
+
+// narrowTo takes from the file at path what its owner may do with it beyond mode.
+func narrowTo(path string, mode fs.FileMode) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|mmapfile.NoFollow, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm()&^mode == 0 {
+		return err
+	}
+	return f.Chmod(info.Mode().Perm() & mode)
 }
 
 // A salvageCopy is the new database while it is filled.

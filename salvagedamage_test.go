@@ -261,9 +261,10 @@ func TestSalvageErrors(t *testing.T) {
 	if err != nil || !r.Complete() || r.PageSize != 4096 {
 		t.Errorf("salvage over a file: %v, %+v", err, r)
 	}
-	info, err := os.Stat(dst)
-	if err != nil || info.Mode().Perm() != modeOf(src) {
-		t.Errorf("the new file has mode %v, %v", info.Mode(), err)
+	mine, err1 := os.Stat(dst)
+	its, err2 := os.Stat(src)
+	if err1 != nil || err2 != nil || mine.Mode() != its.Mode() {
+		t.Errorf("the new file has mode %v, %v, %v", mine, err1, err2)
 	}
 }
 

@@ -3,6 +3,7 @@
 package mapleaf_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -64,6 +65,89 @@ func TestFileModes(t *testing.T) {
 			t.Errorf("files %v, made through OpenFile %v", entries, made)
 		}
 	}
+}
+
+// A spy is a context that looks around whenever somebody asks whether it is done.
+type spy struct {
+	context.Context
+	look func()
+}
+
+func (s spy) Err() error {
+	s.look()
+	return s.Context.Err()
+}
+
+// TestCopyModes looks at what salvage and surgery make of a file: the copy, and before
+// that the file under another name, never let others do more than the source does. (Its
+// owner may do more to it until it is whole.)
+func TestCopyModes(t *testing.T) {
+	content := newSpecimen(t, "killed", 0).content
+	copies := map[string]func(ctx context.Context, dst, src string) error{
+		"Salvage": func(ctx context.Context, dst, src string) error {
+			_, err := mapleaf.Salvage(ctx, dst, src, &mapleaf.SalvageOptions{Overwrite: true})
+			return err
+		},
+		"RevertMeta": func(ctx context.Context, dst, src string) error {
+			_, err := mapleaf.RevertMeta(ctx, dst, src, &mapleaf.SurgeryOptions{Overwrite: true})
+			return err
+		},
+		"DropLog": func(ctx context.Context, dst, src string) error {
+			_, err := mapleaf.DropLog(ctx, dst, src, &mapleaf.SurgeryOptions{Overwrite: true})
+			return err
+		},
+	}
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	for name, makeCopy := range copies {
+		for _, mode := range []fs.FileMode{0o600, 0o640, 0o664, 0o444, 0o400} {
+			for _, umask := range []int{0, 0o077} {
+				syscall.Umask(0)
+				dir := t.TempDir()
+				src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
+				must(t, os.WriteFile(src, content, 0o600))
+				must(t, os.Chmod(src, mode))
+				must(t, os.WriteFile(dst, nil, 0o666)) // which the copy replaces
+				temps := 0
+				ctx := spy{context.Background(), func() { temps += wantTempsAtMost(t, dir, mode) }}
+				syscall.Umask(umask)
+				if err := makeCopy(ctx, dst, src); err != nil {
+					t.Fatalf("%s of a file of mode %v: %v", name, mode, err)
+				}
+				info, err := os.Stat(dst)
+				must(t, err)
+				if want := mode &^ fs.FileMode(umask); info.Mode() != want {
+					t.Errorf("%s: a copy of mode %v, want %v", name, info.Mode(), want)
+				}
+				if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 || temps == 0 {
+					t.Errorf("%s: %v are left, %v; %d were seen", name, entries, err, temps)
+				}
+			}
+		}
+	}
+}
+
+// wantTempsAtMost counts the files that a copy has in the folder while it is made, and
+// fails the test if one allows others more than mode.
+func wantTempsAtMost(t *testing.T, dir string, mode fs.FileMode) (count int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if e.Name() == "src" || e.Name() == "dst" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			continue // it is gone
+		}
+		count++
+		if wide := info.Mode().Perm() &^ (mode | 0o600); wide != 0 {
+			t.Errorf("%s has mode %v, the source %v", e.Name(), info.Mode().Perm(), mode)
+		}
+	}
+	return count
 }
 
 // wantAtMost fails the test if a file allows more than mode.

@@ -42,7 +42,9 @@ var (
 	ErrInvalid error = &sentinel{"invalid argument", fs.ErrInvalid}
 
 	// ErrAccess means that the access of the file does not allow the mapping's
-	// protection, or the protection not the view. It is fs.ErrPermission too.
+	// protection, or the protection not the view; on Unix also that what lies in
+	// the place of a name's file is a link, no regular file, or one that others
+	// may open. It is fs.ErrPermission too.
 	ErrAccess error = &sentinel{"access not granted", fs.ErrPermission}
 
 	// ErrUnsupported means that this system has no such thing. It is

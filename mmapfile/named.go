@@ -50,8 +50,11 @@ func MapMemory(o MapOptions) (*Mapping, error) {
 // keep it. On Windows the system sees to that. On Unix a name is a small file in
 // /dev/shm, or in the folder for temporary files, whose lock its users share.
 // What a crash of all users leaves there, contents included, is taken away when
-// any name is made next; the empty file that serves as gate stays. Where no lock
-// belongs to an open file (AIX, Plan 9, js, wasip1) names are ErrUnsupported.
+// any name is made next; the empty file that serves as gate stays. Links, files of
+// others and files that others may open are ErrAccess there; what this package
+// cannot have written is ErrInvalid; and ErrRange means that the file of the
+// mapping has become shorter. Where no lock belongs to an open file (AIX, Plan 9,
+// js, wasip1) names are ErrUnsupported.
 func OpenNamed(name string, a Access) (*Mapping, error) {
 	if a&^(Read|Write|Execute|Copy) != 0 {
 		return nil, wrap("open", name, ErrInvalid)

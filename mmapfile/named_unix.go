@@ -13,10 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A name is a file beside others in one folder:
@@ -29,7 +27,10 @@ import (
 //
 //	A1 A .name file is made, joined, given up and removed under the gate only.
 //	A2 A .name file that nobody locks is a leftover, and so is its .data file.
-//	A3 Only files of this user are ever trusted.
+//	A3 Only regular files of this user are ever trusted that nobody else may open and
+//	   that have no other name.
+//	A4 A record is believed as far as it agrees with its name and with the file that it
+//	   tells of: that file does not grow for it.
 
 // A record is what a .name file says, as JSON.
 type record struct {
@@ -38,6 +39,7 @@ type record struct {
 	Memory     bool
 	ID         Identity
 	Size       int64
+	Reserve    bool
 	Protection Protection
 }
 
@@ -70,32 +72,6 @@ func placeOf(name string) (nameplace, error) {
 	return nameplace{stem + ".gate", base + ".name", base + ".data", stem}, nil
 }
 
-// openOwn opens a file of this user, and makes it if create says so. Links are
-// not followed (A3).
-func openOwn(path string, create bool) (*File, error) {
-	for {
-		osf, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-		if errors.Is(err, fs.ErrNotExist) && create {
-			osf, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
-			if errors.Is(err, fs.ErrExist) {
-				continue
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		info, err := osf.Stat()
-		if err != nil {
-			return nil, errors.Join(err, osf.Close())
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || int(st.Uid) != os.Geteuid() {
-			return nil, errors.Join(fs.ErrPermission, osf.Close())
-		}
-		return newFile(osf, ReadWrite)
-	}
-}
-
 // enterGate keeps everybody else from the names of this user until the gate is
 // closed.
 func (p *nameplace) enterGate() (*File, error) {
@@ -125,7 +101,10 @@ func (p *nameplace) join(create bool) (h *nameHold, r *record, err error) {
 		if !create {
 			return nil, nil, errors.Join(fs.ErrNotExist, h.remove())
 		}
-		return h, nil, p.sweep()
+		if err := p.sweep(); err != nil {
+			return nil, nil, errors.Join(err, os.Remove(p.name), users.Close())
+		}
+		return h, nil, nil
 	}
 	shared := false
 	if err == nil {
@@ -135,7 +114,7 @@ func (p *nameplace) join(create bool) (h *nameHold, r *record, err error) {
 		err = ErrLocked
 	}
 	if err == nil {
-		r, err = readRecord(users)
+		r, err = p.readRecord(users)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, users.Close())
@@ -143,16 +122,23 @@ func (p *nameplace) join(create bool) (h *nameHold, r *record, err error) {
 	return h, r, nil
 }
 
-func readRecord(f *File) (*record, error) {
+// readRecord reads what a .name file says, and refuses what this package would not have
+// written there (A4).
+func (p *nameplace) readRecord(f *File) (*record, error) {
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, recordMax))
 	if err != nil {
 		return nil, err
 	}
 	r := new(record)
 	if err := json.Unmarshal(b, r); err != nil {
-		return nil, err
+		return nil, &classified{ErrInvalid, err}
 	}
-	if int(r.Protection) >= len(protections) {
+	place, err := placeOf(r.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case place != *p, int(r.Protection) >= len(protections), r.Size < 0,
+		r.Memory && r.Path != p.data, !filepath.IsAbs(r.Path):
 		return nil, ErrInvalid
 	}
 	return r, nil
@@ -211,12 +197,15 @@ func (h *nameHold) drop() error {
 // sweep removes what crashes have left of all names of this user (A2). The gate
 // is held. What cannot be removed is left for the next time.
 func (p *nameplace) sweep() error {
-	names, err := filepath.Glob(p.stem + "-*.name")
+	dir, stem := filepath.Split(p.stem)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, path := range names {
-		if path == p.name {
+	for _, e := range entries {
+		path := dir + e.Name()
+		if !strings.HasPrefix(e.Name(), stem+"-") || filepath.Ext(path) != ".name" ||
+			path == p.name {
 			continue
 		}
 		users, err := openOwn(path, false)
@@ -277,13 +266,13 @@ func (f *File) mapNamed(o *MapOptions) (*Mapping, error) {
 			return nil, nil, err
 		}
 		m, err := f.newMapping(o)
-		return m, &record{Path: full, ID: f.node.id}, err
+		return m, &record{Path: full, ID: f.node.id, Reserve: o.Reserve}, err
 	})
 }
 
 func namedMemory(o *MapOptions) (*Mapping, error) {
 	return withName(o, func(p *nameplace) (*Mapping, *record, error) {
-		f, err := openOwn(p.data, true)
+		f, err := createOwn(p.data)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -325,15 +314,49 @@ func (r *record) openFile(p Protection) (*Mapping, error) {
 	if protections[p]&^protections[r.Protection] != 0 {
 		return nil, ErrAccess
 	}
-	f, err := Open(r.Path, Options{Access: protections[p]})
+	f, err := r.reach(protections[p])
 	if err != nil {
 		return nil, err
 	}
 	if f.node.id != r.ID {
 		return nil, errors.Join(fs.ErrNotExist, f.Close())
 	}
-	m, err := f.newMapping(&MapOptions{Protection: p, Size: r.Size})
+	size, err := f.size()
+	if err == nil && size < r.Size && !r.Reserve {
+		err = ErrRange
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	m, err := f.newMapping(&MapOptions{Protection: p, Size: r.Size, Reserve: r.Reserve})
 	return m, errors.Join(err, f.Close())
+}
+
+// reach opens the file that the record tells of.
+func (r *record) reach(a Access) (*File, error) {
+	if r.Memory {
+		f, err := openOwn(r.Path, false)
+		if err == nil {
+			f.access |= a
+		}
+		return f, err
+	}
+	flag := os.O_RDONLY
+	if a&Write != 0 {
+		flag = os.O_RDWR
+	}
+	osf, err := openAtOnce(r.Path, flag, 0)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFile(osf, a)
+	if err != nil {
+		return nil, err
+	}
+	if f.shared, err = takeShare(f, ShareAll); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // memory maps a new file as memory, whatever it is made of, and closes it. A
