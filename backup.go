@@ -36,25 +36,23 @@ func (s *store) WriteTo(t *tx.Tx, w io.Writer) (int64, error) {
 
 // CopyFile implements tx.Host.
 func (s *store) CopyFile(t *tx.Tx, path string, mode fs.FileMode) (err error) {
-	if mine, err := s.mf.Identity(); err != nil {
+	if _, err := isAt(s.mf, path); err != nil {
 		return named("copy database", err)
-	} else if its, err := mmapfile.PathIdentity(path); err == nil && its == mine {
-		return fmt.Errorf("mapleaf: copy database: %s is the database itself", path)
 	}
 	var random [8]byte
 	rand.Read(random[:])
 	temp := path + ".copy-" + hex.EncodeToString(random[:])
-	f, err := s.opts.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return named("copy database", err)
-	}
 	defer func() {
 		if err != nil {
 			os.Remove(temp) // it may be gone already; err says what matters
-			err = fmt.Errorf("mapleaf: copy database: %w", err)
+			err = named("copy database", err)
 		}
 	}()
-	_, err = s.WriteTo(t, f)
+	f, err := s.opts.makeFile(temp, mode)
+	if err != nil {
+		return err
+	}
+	_, err = s.WriteTo(t, io.NewOffsetWriter(f, 0))
 	if err == nil {
 		err = f.Sync()
 	}
@@ -65,6 +63,25 @@ func (s *store) CopyFile(t *tx.Tx, path string, mode fs.FileMode) (err error) {
 		return err
 	}
 	return mmapfile.SyncDir(filepath.Dir(path))
+}
+
+// isAt reports whether there is a file at path, where a copy is to be. It is an error if
+// that is the database itself, or if it cannot be told: the copy would replace it.
+func isAt(mf *mmapfile.File, path string) (there bool, err error) {
+	mine, err := mf.Identity()
+	if err != nil {
+		return false, err
+	}
+	its, err := mmapfile.PathIdentity(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case its == mine:
+		return true, fmt.Errorf("mapleaf: copy database: %s is the database itself", path)
+	}
+	return true, nil
 }
 
 // A backup is one run of WriteTo.

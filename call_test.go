@@ -3,11 +3,14 @@
 package mapleaf
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mapleafdb/mapleaf/internal/inject"
+	"github.com/mapleafdb/mapleaf/mmapfile"
 )
 
 // Every call of the system fails once, each in a run of its own: the i-th open, read,
@@ -22,42 +26,148 @@ import (
 // each run whoever was promised something gets the error, which names the operation and
 // the file; readers go on; and the file opens again with every transaction that was
 // acknowledged, and with none in part.
+//
+// The errors are that of a drive, where a write has written nothing; that of a full disk,
+// where a write has written half of it; and the interruption by a signal, of which nobody
+// may hear anything: the call is made again.
+//
+// What is not made to fail:
+//
+//	unlock      what cannot be given back is held until Close
+//	close       the descriptor is gone all the same, and what was written through it
+//	            was synced before that was relied on
+//	munmap      fails for wrong arguments alone
+//	madvise, futex, sync_file_range before others have to wait
+//	            are hints, or are repeated from time to time
+//	stat and readlink of a path before it is opened
+//	            the opening then tells what is wrong
+//	remove      of what a failed call has left, which tries to and can do no more
+//	mlock       has a test of its own, as it is refused to many
+//
+// A write of which the system does a part and calls that a success goes on behind it:
+// the tests of package mmapfile have those.
 
-var callRounds = flag.Int("calls", 1, "rounds in which every call of the system fails once")
+var callRounds = flag.Int("calls", 1, "rounds in which every call of the system fails once: "+
+	"1 = of one error, that of a drive or of a full disk; 2 = of both in turn; "+
+	"3 = and is interrupted; more = of all of these with other transactions")
+
+// callErrors are what a call fails with; round r begins with number r.
+var callErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC}
 
 // A callRun is one run of a scene.
 type callRun struct {
-	t      *testing.T
-	path   string
-	work   *powerWork
+	t     *testing.T
+	scene *callScene
+	start *callStart
+	dir   string
+	path  string
+	work  *powerWork
+	every int // every so many-th call is interrupted, beginning with the first; 0 = none
+	cause syscall.Errno
+
 	mu     sync.Mutex
 	calls  int
-	failAt int
-	cause  syscall.Errno
+	failAt int    // 0 = none
 	failed string // the call that has failed, "" = none
 	onFile string
+	within []string // the functions of this package that it was made in
 	errs   []error
 	least  uint64 // transactions that must be there
 	most   uint64 // that may be
-	loose  bool   // what was acknowledged need not be durable
+	copies []callCopy
+	report *SalvageReport
+}
+
+// A callStart is what a run begins with.
+type callStart struct {
+	files  map[string][]byte
+	least  uint64
+	expect uint64 // transactions in what the scene makes
+}
+
+// A callCopy is a database that was made without an error, with so many transactions.
+type callCopy struct {
+	path        string
+	least, most uint64
 }
 
 // fail is the hook of package inject.
 func (c *callRun) fail(op, path string) error {
-	if !strings.HasPrefix(path, filepath.Dir(c.path)) || op == "unlock" {
-		return nil // a lock that cannot be given back is held until Close
+	if path != "" && !strings.HasPrefix(path, c.dir) {
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.calls++; c.calls != c.failAt {
+	if op == "unlock" && c.every == 0 && c.cause != syscall.EINTR {
 		return nil
 	}
-	c.failed, c.onFile = op, path
+	c.calls++
+	if c.every > 0 && c.calls%c.every == 1 {
+		return syscall.EINTR
+	}
+	if c.calls != c.failAt {
+		return nil
+	}
+	c.failed, c.onFile, c.within = op, path, callers()
 	return c.cause
 }
 
+// callers returns the functions of this package that are being called.
+func callers() (names []string) {
+	var at [64]uintptr
+	frames := runtime.CallersFrames(at[:runtime.Callers(2, at[:])])
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if _, name, ok := strings.Cut(frame.Function, "/mapleaf."); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// fills reports whether the disk is full at the call that comes next, a write.
+func (c *callRun) fills(path string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause != syscall.ENOSPC || c.calls+1 != c.failAt {
+		return false
+	}
+	c.calls++
+	c.failed, c.onFile = "write", path
+	return true
+}
+
+// A callFile is a file on a disk that may become full.
+type callFile struct {
+	*mmapfile.File
+	c *callRun
+}
+
+func (f callFile) WriteVec(bufs [][]byte, off int64) error {
+	if !f.c.fills(f.Name()) {
+		return f.File.WriteVec(bufs, off)
+	}
+	all := slices.Concat(bufs...)
+	err := f.File.WriteVec([][]byte{all[:len(all)/2]}, off)
+	return errors.Join(&mmapfile.Error{Op: "write", Path: f.Name(), Err: f.c.cause}, err)
+}
+
+func (f callFile) WriteVecDurable(bufs [][]byte, off int64) error {
+	if !f.c.fills(f.Name()) {
+		return f.File.WriteVecDurable(bufs, off)
+	}
+	all := slices.Concat(bufs...)
+	err := f.File.WriteVecDurable([][]byte{all[:len(all)/2]}, off)
+	return errors.Join(&mmapfile.Error{Op: "write", Path: f.Name(), Err: f.c.cause}, err)
+}
+
+func (c *callRun) wrap(f file) file { return callFile{f.(*mmapfile.File), c} }
+
 // got notes the outcome of a call that may fail, and reports whether it did not.
 func (c *callRun) got(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
 		c.errs = append(c.errs, err)
 	}
@@ -65,9 +175,14 @@ func (c *callRun) got(err error) bool {
 }
 
 // open opens the database of the scene.
-func (c *callRun) open(o *Options) *DB {
+func (c *callRun) open(o *Options) *DB { return c.openAt(c.path, o) }
+
+func (c *callRun) openAt(path string, o *Options) *DB {
 	o.Timeout = 2 * time.Second
-	db, err := Open(c.path, 0o600, o)
+	if o.wrapFile == nil {
+		o.wrapFile = c.wrap
+	}
+	db, err := Open(path, 0o600, o)
 	c.got(err)
 	return db
 }
@@ -87,9 +202,7 @@ func (c *callRun) steps(db *DB, n int) {
 		if err != nil && !errors.Is(err, ErrFailed) {
 			c.most = max(c.least, began-1) // it was rolled back
 		}
-		if _, err := c.work.compare(db, c.least, c.least); err != nil {
-			c.readFailed(err)
-		}
+		c.reads(db, c.least, c.least)
 		if errors.Is(err, ErrFailed) {
 			if _, err := c.work.step(db, nil); !errors.Is(err, ErrFailed) {
 				c.t.Errorf("after a failed write: %v", err)
@@ -99,11 +212,13 @@ func (c *callRun) steps(db *DB, n int) {
 	}
 }
 
-// readFailed is for a read that has met the failing call itself.
-func (c *callRun) readFailed(err error) {
-	c.got(err)
-	if !errors.Is(err, c.cause) {
-		c.t.Errorf("a read after %v: %v", c.errs, err)
+// reads sees that so many transactions are visible, and what they leave.
+func (c *callRun) reads(db *DB, least, most uint64) {
+	if _, err := c.work.compare(db, least, most); err != nil {
+		c.got(err)
+		if c.cause == 0 || !errors.Is(err, c.cause) { // it has met the failing call itself
+			c.t.Errorf("a read after %v: %v", c.errs, err)
+		}
 	}
 }
 
@@ -113,241 +228,220 @@ func (c *callRun) close(db *DB) {
 	}
 }
 
-// quiet are calls whose failure may be known to nobody: something else was done
-// instead, and nobody was promised what it was for.
-var quiet = map[string]string{
-	"allocate": "less is asked for then",
-	"map":      "less is asked for then, or the log does not begin",
-	"view":     "the same",
-	"open":     "the log does not begin, or what the drive holds is written again",
-	"stat":     "the log does not begin",
-	"lock":     "another look comes later",
-	"read":     "a second look comes later: another process has written",
-}
-
-// A callScene works on the file at path, which holds what before has left.
-type callScene struct {
-	name   string
-	before func(c *callRun)
-	run    func(c *callRun)
-}
-
-var callScenes = []callScene{
-	{"creation", func(*callRun) {}, func(c *callRun) {
-		db := c.open(&Options{LogSize: -1})
-		c.steps(db, 3)
-		c.close(db)
-	}},
-	{"pages", callSetup(4, false), func(c *callRun) {
-		db := c.open(&Options{LogSize: -1, PreLoadFreelist: true})
-		c.steps(db, 6)
-		c.close(db)
-	}},
-	{"log after a kill", callSetup(6, true), func(c *callRun) {
-		db := c.open(&Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 32 << 10})
-		c.steps(db, 10)
-		c.close(db)
-	}},
-	{"lazy", callSetup(4, true), func(c *callRun) {
-		c.loose = true
-		db := c.open(&Options{Lazy: true, SyncBytes: 4 << 10, SyncInterval: time.Hour})
-		c.steps(db, 6)
-		c.close(db)
-	}},
-	{"exclusive", callSetup(4, true), func(c *callRun) {
-		db := c.open(&Options{Exclusive: true, LogSize: -1})
-		c.steps(db, 3)
-		c.close(db)
-	}},
-	{"spill", callSetup(4, false), func(c *callRun) {
-		db := c.open(&Options{CheckpointBytes: 16 << 10, logAtOnce: true})
-		c.steps(db, 6)
-		c.close(db)
-	}},
-	{"reading", callSetup(6, true), func(c *callRun) {
-		if db := c.open(&Options{ReadOnly: true}); db != nil {
-			if _, err := c.work.compare(db, c.least, c.least); err != nil {
-				c.readFailed(err)
-			}
-			c.got(checkErrors(db))
-			c.close(db)
+// setUp makes what the runs of a scene begin with.
+func (c *callRun) setUp() {
+	if c.scene.before != nil {
+		c.scene.before(c)
+	}
+	c.start.least, c.start.files = c.least, make(map[string][]byte)
+	for _, name := range c.names() {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			c.t.Fatal(err)
 		}
-	}},
-	{"shared", callSetup(4, false), callShared},
-	{"copies", callSetup(4, false), callCopies},
+		c.start.files[name] = b
+	}
 }
 
-// callSetup leaves a database of n transactions, closed or as by a kill.
-func callSetup(n int, killed bool) func(c *callRun) {
-	return func(c *callRun) {
-		o := &Options{LogSize: 64 << 10, logAtOnce: killed, CheckpointBytes: 64 << 10}
-		o.wrapFile = wrapLazy
-		db := mustOpen(c.t, c.path, o)
-		c.steps(db, n)
-		if !killed {
-			mustClose(c.t, db)
-		} else if err := abandon(db); err != nil {
+// names returns the files that are there.
+func (c *callRun) names() []string {
+	names, err := filepath.Glob(filepath.Join(c.dir, "*"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return names
+}
+
+// restore brings them back: the same files, since the lock file knows which one is its.
+func (c *callRun) restore() {
+	for _, name := range c.names() {
+		if _, ok := c.start.files[name]; !ok {
+			if err := os.Remove(name); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+	for name, b := range c.start.files {
+		err := os.WriteFile(name, bytes.TrimRight(b, "\x00"), 0o600)
+		if err = errors.Join(err, os.Truncate(name, int64(len(b)))); err != nil {
 			c.t.Fatal(err)
 		}
 	}
-}
-
-// callShared lets two databases take turns on the file, as processes do.
-func callShared(c *callRun) {
-	a := c.open(&Options{})
-	c.steps(a, 1)
-	b := c.open(&Options{})
-	for range 2 {
-		c.turn(a)
-		c.turn(b)
-	}
-	c.close(a)
-	if b != nil && b.store.failed() == nil {
-		c.turn(b)
-	}
-	c.close(b)
-}
-
-// turn is a step of one of several databases, of which another may have failed.
-func (c *callRun) turn(db *DB) {
-	if db == nil || db.store.failed() != nil {
-		return
-	}
-	c.most = max(c.most, c.least+1)
-	n, err := c.work.step(db, nil)
-	if c.got(err) {
-		c.least, c.most = n, max(c.most, n)
-	}
-	if _, err := c.work.compare(db, c.least, c.most); err != nil {
-		c.readFailed(err)
-	}
-}
-
-// callCopies copies and compacts.
-func callCopies(c *callRun) {
-	db := c.open(&Options{})
-	if db == nil {
-		return
-	}
-	copied := c.path + "2"
-	if c.got(db.View(func(t *Tx) error { return t.CopyFile(copied, 0o600) })) {
-		c.holds(copied)
-	}
-	compacted := c.path + "3"
-	dst, err := Open(compacted, 0o600, &Options{Timeout: 2 * time.Second})
-	if c.got(err) {
-		done := c.got(Compact(dst, db, 0))
-		if closed := c.got(dst.Close()); done && closed {
-			c.holds(compacted)
-		}
-	}
-	c.steps(db, 1)
-	c.close(db)
-}
-
-// holds checks a copy of the database that was made without an error.
-func (c *callRun) holds(path string) {
-	db, err := Open(path, 0o600, &Options{wrapFile: wrapLazy, Timeout: 2 * time.Second})
-	if !c.got(err) {
-		return
-	}
-	defer c.close(db)
-	s, n, err := powerRead(db)
-	if err != nil || n != c.least || len(s) != len(c.work.state(n)) {
-		if !errors.Is(err, c.cause) {
-			c.t.Errorf("a copy holds transaction %d and %d entries, %v", n, len(s), err)
-		}
-	}
+	c.least, c.most = c.start.least, c.start.least
 }
 
 func TestEveryCallOfTheSystemFails(t *testing.T) {
 	defer inject.Set(nil)
-	for i, scene := range callScenes {
+	all := 0
+	for i := range callScenes {
+		scene := &callScenes[i]
 		t.Run(scene.name, func(t *testing.T) {
 			seed := testRand(t, 700+uint64(i)).Uint64()
 			total := 0
+			var setup *callRun
 			for round := range *callRounds {
-				for at := 1; ; at++ {
-					c := &callRun{t: t, failAt: at, work: &powerWork{seed: seed + uint64(round)/2}}
-					c.cause = []syscall.Errno{syscall.EIO, syscall.ENOSPC}[(round+at)%2]
-					c.path = filepath.Join(t.TempDir(), "call.db")
-					if !c.play(scene) {
-						total += at - 1
-						break
-					}
-					if t.Failed() {
-						t.Fatalf("call %d, %s of %s: %v; the errors were %v", at, c.failed,
-							filepath.Base(c.onFile), c.cause, c.errs)
-					}
+				if round%3 == 0 {
+					setup = newCallScene(t, scene, seed+uint64(round))
 				}
+				total += setup.round(t, round)
 			}
+			all += total
 			t.Logf("%d calls failed", total)
 		})
 	}
+	t.Logf("%d calls failed in all", all)
 }
 
-// play runs the scene and then looks at what it has left. It reports whether there were
-// so many calls.
-func (c *callRun) play(scene callScene) bool {
-	inject.Set(nil)
-	scene.before(c)
+// newCallScene sets a scene up.
+func newCallScene(t *testing.T, scene *callScene, seed uint64) *callRun {
+	c := &callRun{t: t, scene: scene, start: &callStart{}, work: &powerWork{seed: seed}}
+	c.dir = t.TempDir()
+	c.path = filepath.Join(c.dir, "call.db")
+	c.setUp()
+	return c
+}
+
+// round lets every call fail, and returns how many there were. The first round also has a
+// run in which every call is interrupted.
+func (c *callRun) round(t *testing.T, round int) int {
+	again := func() *callRun {
+		return &callRun{t: t, scene: c.scene, start: c.start, dir: c.dir, path: c.path, work: c.work}
+	}
+	if round == 0 {
+		run := again()
+		run.every = 2
+		run.play()
+		if t.Failed() {
+			t.Fatalf("interrupted; the errors were %v", run.errs)
+		}
+	}
+	for at := 1; ; at++ {
+		run := again()
+		run.failAt, run.cause = at, callErrors[(round+at)%len(callErrors)]
+		if round%3 == 2 {
+			run.cause = syscall.EINTR
+		}
+		run.play()
+		if t.Failed() {
+			t.Fatalf("call %d, %s of %s: %v; the errors were %v", at, run.failed,
+				filepath.Base(run.onFile), run.cause, run.errs)
+		}
+		if run.failed == "" {
+			return at - 1
+		}
+	}
+}
+
+// play runs the scene and then looks at what it has left.
+func (c *callRun) play() {
+	c.restore()
 	watchdog := time.AfterFunc(time.Minute, func() {
-		panic(fmt.Sprintf("%s hangs after call %d, %s of %s", scene.name, c.failAt, c.failed, c.onFile))
+		panic(fmt.Sprintf("%s hangs after call %d, %s of %s", c.scene.name, c.failAt, c.failed,
+			c.onFile))
 	})
 	defer watchdog.Stop()
 	inject.Set(c.fail)
-	scene.run(c)
+	c.scene.run(c)
 	inject.Set(nil)
-	if c.failed == "" {
-		return false
-	}
 	c.judge()
-	db, err := Open(c.path, 0o600, &Options{wrapFile: wrapLazy, Timeout: 2 * time.Second})
+	if c.scene.after != nil {
+		c.scene.after(c)
+	}
+	for _, copied := range c.copies {
+		c.holds(copied.path, copied.least, copied.most)
+	}
+	c.holds(c.path, c.least, c.most)
+	c.leftovers()
+}
+
+// holds opens a database again: it is whole, has so many transactions, and takes another.
+func (c *callRun) holds(path string, least, most uint64) {
+	db, err := Open(path, 0o600, &Options{wrapFile: wrapLazy, Timeout: 2 * time.Second})
 	if err != nil {
-		c.t.Errorf("open again: %v", err)
-		return true
+		c.t.Errorf("open %s again: %v", filepath.Base(path), err)
+		return
 	}
 	defer db.Close()
-	if _, err := c.work.compare(db, c.least, c.most); err != nil {
-		c.t.Errorf("open again: %v", err)
+	_, err = c.work.compare(db, least, most)
+	if err == nil {
+		err = checkErrors(db)
 	}
-	if err := errors.Join(checkErrors(db), db.Close()); err != nil {
-		c.t.Errorf("open again: %v", err)
+	if err == nil {
+		_, err = c.work.step(db, nil)
 	}
-	c.leftovers()
-	return true
+	if err = errors.Join(err, db.Close()); err != nil {
+		c.t.Errorf("open %s again: %v", filepath.Base(path), err)
+	}
 }
 
 // judge looks at the errors that were returned.
 func (c *callRun) judge() {
 	var seen error
 	for _, err := range c.errs {
-		if errors.Is(err, c.cause) && seen == nil {
+		if c.cause != 0 && errors.Is(err, c.cause) && seen == nil {
 			seen = err
 		}
 	}
+	if c.failed == "" || c.cause == syscall.EINTR {
+		if len(c.errs) > 0 || c.least != c.most {
+			c.t.Errorf("%d of %d transactions were committed", c.least, c.most)
+		}
+		return
+	}
 	if seen == nil {
-		if quiet[c.failed] == "" || len(c.errs) > 0 {
-			c.t.Errorf("the failure came to nobody")
+		if !c.quiet() || len(c.errs) > 0 {
+			c.t.Errorf("the failure came to nobody: %s in %v", c.what(), c.within)
 		}
 		return
 	}
 	if text := seen.Error(); !strings.Contains(text, c.failed) ||
-		!strings.Contains(text, filepath.Base(c.onFile)) || !strings.HasPrefix(text, "mapleaf: ") {
+		c.onFile != "" && !strings.Contains(text, filepath.Base(c.onFile)) ||
+		!strings.HasPrefix(text, "mapleaf: ") {
 		c.t.Errorf("the error names too little: %v", seen)
 	}
 }
 
+// what names the call that has failed, and on what.
+func (c *callRun) what() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed + " of " + c.of()
+}
+
+// of names the file on which a call has failed by what is behind the path of the database.
+// The caller holds mu, or the run is over.
+func (c *callRun) of() string {
+	of, _ := strings.CutPrefix(filepath.Base(c.onFile), filepath.Base(c.path))
+	for _, part := range []string{".new-", ".copy-"} {
+		if before, _, ok := strings.Cut(of, part); ok {
+			of = before + part[:len(part)-1]
+		}
+	}
+	switch {
+	case c.onFile == "":
+		return "memory"
+	case c.onFile == c.dir:
+		return "folder"
+	case of == "":
+		return "data"
+	}
+	return of
+}
+
+// quiet reports whether the failure may be known to nobody.
+func (c *callRun) quiet() bool {
+	return slices.ContainsFunc(c.scene.quiet, func(q callQuiet) bool {
+		return slices.Contains(c.within, q.in) && slices.Contains(strings.Fields(q.calls), c.failed) &&
+			c.of() == q.of
+	})
+}
+
 // leftovers finds temporary files.
 func (c *callRun) leftovers() {
-	entries, err := os.ReadDir(filepath.Dir(c.path))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for _, e := range entries {
+	for _, name := range c.names() {
 		for _, part := range []string{".new-", ".copy-"} {
-			if strings.Contains(e.Name(), part) {
-				c.t.Errorf("%s was left behind", e.Name())
+			if strings.Contains(filepath.Base(name), part) {
+				c.t.Errorf("%s was left behind", name)
 			}
 		}
 	}

@@ -272,6 +272,15 @@ func replaceAside(from, to string) error {
 	return errors.Join(err, os.Remove(aside))
 }
 
+// makeFile makes a file, which must not be there.
+func (o *Options) makeFile(path string, mode fs.FileMode) (*mmapfile.File, error) {
+	osf, err := o.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, err
+	}
+	return mmapfile.FromOS(osf, mmapfile.ReadWrite)
+}
+
 // create makes a new database and gives it its name by rename.
 func create(path string, mode fs.FileMode, o *Options, rename func(from, to string) error) (
 	err error) {

@@ -191,13 +191,20 @@ func (s *store) isLast() (bool, error) {
 		return true, nil
 	}
 	p := s.peers
-	if ok, err := p.of.locks.Try(dataAttached, true); err != nil || !ok {
-		return false, nil // others are there, and do it
+	ok, err := p.of.locks.Try(dataAttached, true)
+	if !ok || err != nil {
+		if errors.Is(err, mmapfile.ErrLocked) {
+			err = nil
+		}
+		return false, named("lock database", err) // without one, others are there, and do it
 	}
 	if !p.held.Load() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := p.takeTurn(ctx); err != nil {
+			if ctx.Err() != nil {
+				err = nil // somebody is just beginning
+			}
 			return false, err
 		}
 	}

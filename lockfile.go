@@ -224,15 +224,15 @@ func sealLockFile(path string, o *Options, mode fs.FileMode) (err error) {
 	var random [8]byte
 	rand.Read(random[:])
 	temp := path + ".new-" + hex.EncodeToString(random[:])
-	f, err := o.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
 			os.Remove(temp) // it may be gone already; err says what matters
 		}
 	}()
+	f, err := o.makeFile(temp, mode)
+	if err != nil {
+		return err
+	}
 	head := make([]byte, lockHeadSize)
 	copy(head[lockSeal:], lockMagicText)
 	_, err = f.WriteAt(head, 0)

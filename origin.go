@@ -24,15 +24,16 @@ import (
 // youngest may be that of a checkpoint that was under way; then the log leads to it from
 // the one before.
 type origin struct {
-	root  tx.BucketHeader
-	known bool      // there is a root, or there are no records
-	txid  tx.TxID   // the last transaction of the state
-	meta  *meta     // that describes it; nil if it was found without
-	older *older    // the state before, if the one that was taken may not be whole
-	lost  bool      // a meta is damaged that may have known of another log
-	trail *logTrail // what the logs hold after txid
-	what  string
-	notes []string
+	root    tx.BucketHeader
+	known   bool      // there is a root, or there are no records
+	txid    tx.TxID   // the last transaction of the state
+	meta    *meta     // that describes it; nil if it was found without
+	older   *older    // the state before, if the one that was taken may not be whole
+	lost    bool      // a meta is damaged that may have known of another log
+	younger int       // good nodes behind the state and its log, to which such a meta may have led
+	trail   *logTrail // what the logs hold after txid
+	what    string
+	notes   []string
 }
 
 // An older state is one that can fill gaps.
@@ -71,10 +72,11 @@ func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
 	}
 	f.o.lost = true
 	f.search()
-	if n := f.younger(); n > 0 && f.o.known {
-		f.note("%d nodes are younger than the state that was taken, and were left out", n)
+	o, err := f.done()
+	if o.known {
+		o.younger = f.younger()
 	}
-	return f.done()
+	return o, err
 }
 
 // search looks for a state that is younger than that of the meta. Of those from which the
@@ -214,10 +216,10 @@ func (f *finder) proven(m *meta) bool {
 // reach returns the last transaction to which the log of m leads without a gap.
 func (f *finder) reach(m *meta) tx.TxID { return f.s.readTrail([]*meta{m}, m.txid).last }
 
-// younger returns how many good nodes are younger than the state that was taken.
+// younger returns how many good nodes are younger than what was taken.
 func (f *finder) younger() (n int) {
 	for i, birth := range f.s.birth {
-		if birth > f.o.txid && f.s.isNode(tx.PageID(i)) {
+		if birth > max(f.o.txid, f.o.trail.end()) && f.s.isNode(tx.PageID(i)) {
 			n++
 		}
 	}

@@ -159,24 +159,31 @@ func (op *powerOp) run(t *Tx, n uint64) error {
 
 // powerRead returns everything in a database, and the number of its last transaction.
 func powerRead(db *DB) (s powerState, n uint64, err error) {
-	s = powerState{}
 	err = db.View(func(t *Tx) error {
-		var down func(path string, b *Bucket)
-		down = func(path string, b *Bucket) {
-			s[path] = fmt.Sprint(b.Sequence())
-			for k, v := range b.All() {
-				if v == nil {
-					down(path+string(k)+"/", b.Bucket(k))
-				} else {
-					s[path+string(k)] = string(v)
-				}
+		s, n, err = powerReadTx(t)
+		return err
+	})
+	return s, n, err
+}
+
+// powerReadTx is powerRead for what one transaction sees.
+func powerReadTx(t *Tx) (s powerState, n uint64, err error) {
+	s = powerState{}
+	var down func(path string, b *Bucket)
+	down = func(path string, b *Bucket) {
+		s[path] = fmt.Sprint(b.Sequence())
+		for k, v := range b.All() {
+			if v == nil {
+				down(path+string(k)+"/", b.Bucket(k))
+			} else {
+				s[path+string(k)] = string(v)
 			}
 		}
-		return errors.Join(t.ForEach(func(name []byte, b *Bucket) error {
-			down(string(name)+"/", b)
-			return t.Err()
-		}), t.Err())
-	})
+	}
+	err = errors.Join(t.ForEach(func(name []byte, b *Bucket) error {
+		down(string(name)+"/", b)
+		return t.Err()
+	}), t.Err())
 	if text := s["number/n"]; text != "" {
 		_, scan := fmt.Sscan(text, &n)
 		err = errors.Join(err, scan)
@@ -274,19 +281,25 @@ func (w *powerWork) compare(db *DB, least, most uint64) (uint64, error) {
 	if err != nil {
 		return n, err
 	}
+	return n, w.match(s, n, least, most)
+}
+
+// match returns an error unless s is exactly what n transactions leave, and they are at
+// least and at most so many.
+func (w *powerWork) match(s powerState, n, least, most uint64) error {
 	if n < least || n > most {
-		return n, fmt.Errorf("%d transactions are there, %d were durable and %d began", n,
+		return fmt.Errorf("%d transactions are there, %d were durable and %d began", n,
 			least, most)
 	}
 	want := w.state(n)
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if v, ok := s[k]; !ok || v != want[k] {
-			return n, fmt.Errorf("after %d transactions: %.60q has %d bytes, want %d", n, k,
+			return fmt.Errorf("after %d transactions: %.60q has %d bytes, want %d", n, k,
 				len(v), len(want[k]))
 		}
 	}
 	if len(s) != len(want) {
-		return n, fmt.Errorf("after %d transactions: %d entries, want %d", n, len(s), len(want))
+		return fmt.Errorf("after %d transactions: %d entries, want %d", n, len(s), len(want))
 	}
-	return n, nil
+	return nil
 }

@@ -41,7 +41,9 @@ type SalvageOptions struct {
 	// metas nor its pages tell. Zero means that they do.
 	PageSize int
 
-	// Overwrite lets the new database replace a file that has its name.
+	// Overwrite lets the new database replace a file that has its name. If only the
+	// last step fails, which makes that durable, the new one is there with an error,
+	// and a loss of power may bring the old one back.
 	Overwrite bool
 
 	// CertainOnly leaves out everything that the report would call a guess.
@@ -135,8 +137,8 @@ func (r *SalvageReport) Complete() bool {
 // says which ranges of which buckets are missing, and what is a guess: records of which
 // the file does not prove that they belong to its newest state, or to that bucket.
 //
-// An error means that there is no new database: fs.ErrExist if dst exists (see
-// SalvageOptions.Overwrite), ErrTimeout if another process has src open, ErrInvalid if
+// An error means that there is no new database (but see Overwrite): fs.ErrExist if dst
+// exists, ErrTimeout if another process has src open, ErrInvalid if
 // nothing in the file is of a Mapleaf database, ErrVersionMismatch, the error of ctx if
 // that is done first, or what reading src or writing dst has returned. Pages that
 // cannot be read are no error. Nil options are the zero value.
@@ -150,6 +152,7 @@ func Salvage(ctx context.Context, dst, src string, options *SalvageOptions) (
 		return nil, fmt.Errorf("mapleaf: SalvageOptions.PageSize is not a power of two "+
 			"from %d to %d: %d", pageSizeMin, pageSizeMax, o.PageSize)
 	}
+	defer func() { err = named("salvage database", err) }()
 	of, err := openSource(ctx, src, o.Timeout)
 	if err != nil {
 		return nil, err

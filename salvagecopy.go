@@ -20,7 +20,8 @@ import (
 // Invariants:
 //
 //	W1 A copy is made under a name of its own beside dst, and gets its name when it
-//	   is whole, durable and closed. If that fails, nothing is left behind.
+//	   is whole, durable and closed. If that fails, nothing is left behind, unless a
+//	   file was replaced and only the new name could not be made durable.
 //	W2 A write transaction of the copy holds salvageTxMax bytes and one value at most.
 
 // salvageTxMax is how many bytes of keys and values a transaction of the copy takes.
@@ -98,15 +99,11 @@ func newCopy(ctx context.Context, dst string, src *openFile, overwrite bool, pag
 // the end it allows what src does, less the umask; until then the owner may write to it.
 func newFile(dst string, src *openFile, overwrite bool,
 	write func(temp string, mode fs.FileMode) error) (err error) {
-	mine, err := src.mf.Identity()
+	there, err := isAt(src.mf, dst)
 	if err != nil {
 		return err
 	}
-	its, err := mmapfile.PathIdentity(dst)
-	switch {
-	case err == nil && its == mine:
-		return fmt.Errorf("mapleaf: copy database: %s is the database itself", dst)
-	case err == nil && !overwrite:
+	if there && !overwrite {
 		return &fs.PathError{Op: "create", Path: dst, Err: fs.ErrExist}
 	}
 	var random [8]byte
@@ -128,9 +125,13 @@ func newFile(dst string, src *openFile, overwrite bool,
 		rename = mmapfile.Rename
 	}
 	if err := rename(temp, dst); err != nil {
-		return fmt.Errorf("mapleaf: copy database: %w", err)
+		return err
 	}
-	return mmapfile.SyncDir(filepath.Dir(dst))
+	err = mmapfile.SyncDir(filepath.Dir(dst))
+	if err != nil && !overwrite { // else the file that had the name is gone by now
+		err = errors.Join(err, os.Remove(dst))
+	}
+	return err
 }
 
 // narrowTo takes from the file at path what its owner may do with it beyond mode.

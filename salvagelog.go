@@ -143,6 +143,7 @@ const recordMax = 1 << 30
 // like one.
 func (s *scrap) recordAt(off, end int64, head []byte) (p logPiece, ok bool) {
 	if _, err := s.f.ReadAt(head, off); err != nil {
+		s.unread(off, off+recordHead)
 		return p, false
 	}
 	le := binary.LittleEndian
@@ -166,6 +167,9 @@ func (s *scrap) record(p *logPiece) ([]byte, error) {
 	}
 	b := s.buf[:p.size]
 	_, err := s.f.ReadAt(b, p.off)
+	if err != nil {
+		s.unread(p.off, p.off+p.size)
+	}
 	return b, err
 }
 
@@ -289,7 +293,7 @@ func (w *salvager) redoLog() error {
 			Reason: fmt.Sprintf("%s missing in the log", transactions(lost[0], lost[1])),
 		})
 	}
-	if id, ok := w.scrap.unread(t.known); ok {
+	if id, ok := w.scrap.hole(t.known); ok {
 		w.miss(SalvageRange{Kind: "log", Page: int(id), Reason: fmt.Sprintf(
 			"part of the log cannot be read: what was committed after transaction %d may be missing",
 			t.end())})
@@ -338,8 +342,8 @@ func (w *salvager) redoLog() error {
 	return nil
 }
 
-// unread returns the first page of the logs that could not be read.
-func (s *scrap) unread(logs []logExtent) (tx.PageID, bool) {
+// hole returns the first page of the logs that could not be read.
+func (s *scrap) hole(logs []logExtent) (tx.PageID, bool) {
 	for _, x := range logs {
 		for id := uint64(x.first); id < x.end(); id++ {
 			if id >= uint64(len(s.state)) || s.kind(tx.PageID(id)) == scrapUnreadable {

@@ -3,6 +3,7 @@ package mapleaf
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/google/btree"
@@ -62,6 +63,10 @@ func (w *salvager) walkRoots() error {
 		w.report.Guesses = append(w.report.Guesses, SalvageRange{
 			Kind: "meta", Page: int(o.root.Root.ID), Reason: "no meta says that this is the newest state",
 		})
+	}
+	if o.younger > 0 {
+		w.miss(SalvageRange{Kind: "meta", Reason: fmt.Sprintf("%d nodes are younger than the state "+
+			"that was taken, and were left out: the damaged meta may have led to them", o.younger)})
 	}
 	if o.root.Sequence != 0 {
 		if err := w.out.create(nil, o.root.Sequence); err != nil {

@@ -307,6 +307,21 @@ func (s *scrap) whole(h pageHeader) bool {
 	return true
 }
 
+// unread notes that the bytes from off to end could not be read, unless it is known of one
+// of their pages.
+func (s *scrap) unread(off, end int64) {
+	first, last := tx.PageID(off>>s.shift), tx.PageID((end-1)>>s.shift)
+	for id := first; id <= last; id++ {
+		if s.kind(id) == scrapUnreadable {
+			return
+		}
+	}
+	if uint64(first) < uint64(len(s.state)) {
+		s.state[first] = s.state[first]&^scrapKind | scrapUnreadable
+		s.unreadable++
+	}
+}
+
 // kind returns what page id is.
 func (s *scrap) kind(id tx.PageID) byte {
 	if uint64(id) >= uint64(len(s.state)) {
@@ -334,8 +349,7 @@ func (s *scrap) node(id tx.PageID, buf []byte) (tx.NodeView, error) {
 	}
 	v, err := s.readNode(id, buf[:s.pageSize])
 	if err != nil {
-		s.state[id] = s.state[id]&^scrapKind | scrapUnreadable
-		s.unreadable++
+		s.unread(int64(id)<<s.shift, int64(id+1)<<s.shift)
 	}
 	return v, err
 }

@@ -301,7 +301,7 @@ func (s *store) close() error {
 		if err = s.finalState(); err == nil {
 			s.peers.endAlone()
 		}
-	} else if !s.told.Load() {
+	} else if err == nil && !s.told.Load() {
 		err = s.failed()
 	}
 	err = errors.Join(err, s.unmapAll())

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
+	"github.com/mapleafdb/mapleaf/mmapfile"
 	"github.com/mapleafdb/mapleaf/tx"
 )
 
@@ -49,6 +49,7 @@ type Metas struct {
 // takes. The file is not changed. It returns ErrTimeout if another process has the
 // database open for longer than timeout; zero means no limit.
 func ReadMetas(ctx context.Context, path string, timeout time.Duration) (_ *Metas, err error) {
+	defer func() { err = named("read metas", err) }()
 	of, err := openSource(ctx, path, timeout)
 	if err != nil {
 		return nil, err
@@ -59,8 +60,8 @@ func ReadMetas(ctx context.Context, path string, timeout time.Duration) (_ *Meta
 		return nil, err
 	}
 	all := &Metas{Taken: -1}
-	for i, slot := range slots {
-		all.Slots[i] = describeMeta(of, &slot)
+	if all.Slots, err = describeMetas(of, slots); err != nil {
+		return nil, err
 	}
 	r, err := recoverState(of, false)
 	if err != nil {
@@ -71,11 +72,21 @@ func ReadMetas(ctx context.Context, path string, timeout time.Duration) (_ *Meta
 	return all, nil
 }
 
+// describeMetas describes both metas.
+func describeMetas(f file, slots [2]metaSlot) (infos [2]MetaInfo, err error) {
+	for i := range slots {
+		if infos[i], err = describeMeta(f, &slots[i]); err != nil {
+			return infos, err
+		}
+	}
+	return infos, nil
+}
+
 // describeMeta tells what a meta says, and how far the file keeps it.
-func describeMeta(f file, slot *metaSlot) MetaInfo {
+func describeMeta(f file, slot *metaSlot) (MetaInfo, error) {
 	m := slot.meta
 	if m == nil {
-		return MetaInfo{Err: slot.err}
+		return MetaInfo{Err: slot.err}, nil
 	}
 	info := MetaInfo{
 		TxID: int(m.txid), Durable: int(m.durable), Closed: m.closed, PageSize: m.pageSize,
@@ -83,24 +94,33 @@ func describeMeta(f file, slot *metaSlot) MetaInfo {
 		LogPages: int(m.logs[0].count) + int(m.logs[1].count),
 	}
 	size, err := f.Size()
-	switch {
-	case err != nil:
-		info.Whole = err
-	case m.closed:
+	if err != nil {
+		return info, err
+	}
+	if m.closed {
 		info.Whole = checkSize(m, size)
-	default:
+	} else {
 		whole := *m
 		info.Whole = verifyManifest(f, &whole, size)
 	}
-	if s, err := newScrap(f, m.pageSize, [2]metaSlot{}); err == nil && info.LogPages > 0 {
+	if info.LogPages == 0 {
+		return info, nil
+	}
+	s, err := newScrap(f, m.pageSize, [2]metaSlot{})
+	if err == nil {
 		info.LogTxID = int(s.readTrail([]*meta{m}, m.txid).last)
 	}
-	return info
+	if errors.Is(err, ErrInvalidMapping) {
+		err = nil // this system can tell no more of so large a file
+	}
+	return info, err
 }
 
 // SurgeryOptions says how RevertMeta and DropLog work. The zero value is the default.
 type SurgeryOptions struct {
-	// Overwrite lets the copy replace a file that has its name.
+	// Overwrite lets the copy replace a file that has its name. If only the last step
+	// fails, which makes that durable, the copy is there with an error, and a loss of
+	// power may bring the old file back.
 	Overwrite bool
 
 	// Timeout is how long to wait while another process has the database open. Zero
@@ -127,12 +147,12 @@ const problemsMax = 1000
 // after. If only one meta verifies, the copy opens at that one.
 //
 // The copy is checked, and what is wrong with it is part of the report. An error means
-// that there is no copy: fs.ErrExist if dst exists (see SurgeryOptions.Overwrite),
-// ErrTimeout, ErrInvalid, ErrChecksum if no meta verifies, *CorruptError if the file is
+// that there is no copy (but see Overwrite): fs.ErrExist if dst exists, ErrTimeout,
+// ErrInvalid, ErrChecksum if no meta verifies, *CorruptError if the file is
 // too short for the state. Nil options are the zero value.
 func RevertMeta(ctx context.Context, dst, src string, o *SurgeryOptions) (
 	*SurgeryReport, error) {
-	return operate(ctx, dst, src, o, func(_ file, slots [2]metaSlot) (int, error) {
+	return operate(ctx, dst, src, o, func(slots [2]metaSlot, _ [2]MetaInfo) (int, error) {
 		a, b := slots[0].meta, slots[1].meta
 		switch {
 		case a == nil && b == nil:
@@ -157,16 +177,12 @@ func RevertMeta(ctx context.Context, dst, src string, o *SurgeryOptions) (
 // and the options are those of RevertMeta; if the newest state is not whole in the file,
 // the state before is taken, and if neither is, the error is a *CorruptError.
 func DropLog(ctx context.Context, dst, src string, o *SurgeryOptions) (*SurgeryReport, error) {
-	return operate(ctx, dst, src, o, func(f file, slots [2]metaSlot) (int, error) {
+	return operate(ctx, dst, src, o, func(slots [2]metaSlot, infos [2]MetaInfo) (int, error) {
 		best, err := -1, error(nil)
 		for i := range slots {
 			m := slots[i].meta
-			if m == nil {
-				err = errors.Join(err, fmt.Errorf("meta %d: %w", i, slots[i].err))
-				continue
-			}
-			if info := describeMeta(f, &slots[i]); info.Whole != nil {
-				err = errors.Join(err, fmt.Errorf("meta %d: %w", i, info.Whole))
+			if damage := errors.Join(infos[i].Err, infos[i].Whole); damage != nil {
+				err = errors.Join(err, fmt.Errorf("meta %d: %w", i, damage))
 				continue
 			}
 			if best < 0 || m.txid > slots[best].meta.txid {
@@ -182,11 +198,12 @@ func DropLog(ctx context.Context, dst, src string, o *SurgeryOptions) (*SurgeryR
 
 // operate makes a copy with the meta that choose chooses.
 func operate(ctx context.Context, dst, src string, options *SurgeryOptions,
-	choose func(file, [2]metaSlot) (int, error)) (_ *SurgeryReport, err error) {
+	choose func([2]metaSlot, [2]MetaInfo) (int, error)) (_ *SurgeryReport, err error) {
 	var o SurgeryOptions
 	if options != nil {
 		o = *options
 	}
+	defer func() { err = named("copy database", err) }()
 	of, err := openSource(ctx, src, o.Timeout)
 	if err != nil {
 		return nil, err
@@ -196,7 +213,11 @@ func operate(ctx context.Context, dst, src string, options *SurgeryOptions,
 	if err != nil {
 		return nil, err
 	}
-	slot, err := choose(of, slots)
+	infos, err := describeMetas(of, slots)
+	if err != nil {
+		return nil, err
+	}
+	slot, err := choose(slots, infos)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +229,7 @@ func operate(ctx context.Context, dst, src string, options *SurgeryOptions,
 	if err != nil {
 		return nil, err
 	}
-	last := lastSeen(of, slots)
+	last := lastSeen(infos)
 	r := &SurgeryReport{Meta: slot, TxID: int(m.txid), LastTxID: int(last)}
 	err = newFile(dst, of, o.Overwrite, func(temp string, mode fs.FileMode) error {
 		if err := writeAt(ctx, temp, mode, of, m, last.Next()); err != nil {
@@ -224,11 +245,9 @@ func operate(ctx context.Context, dst, src string, options *SurgeryOptions,
 }
 
 // lastSeen returns the largest txid that metas and logs show.
-func lastSeen(f file, slots [2]metaSlot) (last tx.TxID) {
-	for i := range slots {
-		if m := slots[i].meta; m != nil {
-			last = max(last, m.txid, m.durable, tx.TxID(describeMeta(f, &slots[i]).LogTxID))
-		}
+func lastSeen(infos [2]MetaInfo) (last tx.TxID) {
+	for _, m := range infos {
+		last = max(last, tx.TxID(m.TxID), tx.TxID(m.Durable), tx.TxID(m.LogTxID))
 	}
 	return last
 }
@@ -236,7 +255,7 @@ func lastSeen(f file, slots [2]metaSlot) (last tx.TxID) {
 // writeAt writes a copy of the file whose metas describe the state of m, under a txid.
 func writeAt(ctx context.Context, path string, mode fs.FileMode, f file, m *meta, txid tx.TxID) (
 	err error) {
-	to, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	to, err := (&Options{OpenFile: mmapfile.OpenOS}).makeFile(path, mode)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,6 @@ const DriveBlock = 4096
 // failed sync has left in it. Where the system or the file system has no such
 // reads (outside Linux), the error is ErrUnsupported. The caller closes it.
 func (f *File) Drive() (r DriveReader, err error) {
-	err = f.do("open", func() error { r, err = openDrive(f.os); return err })
+	err = f.do("open", func() error { r, err = openDrive(f.os, f.name); return err })
 	return r, err
 }

@@ -4,4 +4,4 @@ package mmapfile
 
 import "os"
 
-func openDrive(*os.File) (DriveReader, error) { return nil, ErrUnsupported }
+func openDrive(*os.File, string) (DriveReader, error) { return nil, ErrUnsupported }

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // A File is an open file: what CreateFile returns. Its methods may be called
@@ -106,16 +104,22 @@ func FromOS(f *os.File, a Access) (*File, error) {
 // Flags are those of package os; O_APPEND is not among those it knows. What can
 // be polled, a pipe say, has no deadlines.
 func OpenOS(path string, flag int, mode fs.FileMode) (*os.File, error) {
-	if err := inject.Fail("open", path); err != nil {
-		return nil, wrap("open", path, err)
-	}
-	f, err := openOS(path, flag, mode)
+	var f *os.File
+	err := uninterrupted("open", path, func() (err error) {
+		f, err = openOS(path, flag, mode)
+		return err
+	})
 	return f, wrap("open", path, err)
 }
 
 // newFile closes osf if it fails.
 func newFile(osf *os.File, a Access) (*File, error) {
-	id, isDir, err := identify(osf)
+	var id Identity
+	var isDir bool
+	err := uninterrupted("open", osf.Name(), func() (err error) {
+		id, isDir, err = identify(osf)
+		return err
+	})
 	if err == nil && isDir {
 		err = errIsDir
 	}
@@ -141,10 +145,7 @@ func (f *File) do(op string, fn func() error) error {
 		return wrap(op, f.name, ErrClosed)
 	}
 	defer f.leave()
-	if err := inject.Fail(op, f.name); err != nil {
-		return wrap(op, f.name, err)
-	}
-	return wrap(op, f.name, fn())
+	return wrap(op, f.name, uninterrupted(op, f.name, fn))
 }
 
 func (f *File) leave() error {
@@ -184,15 +185,15 @@ func (f *File) Close() error {
 }
 
 // ReadAt reads len(p) bytes from off, as io.ReaderAt says.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
+func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if !f.pin.enter() {
 		return 0, wrap("read", f.name, ErrClosed)
 	}
 	defer f.leave()
-	if err := inject.Fail("read", f.name); err != nil {
-		return 0, wrap("read", f.name, err)
-	}
-	n, err := f.os.ReadAt(p, off)
+	err = uninterrupted("read", f.name, func() (err error) {
+		n, err = f.os.ReadAt(p, off)
+		return err
+	})
 	if err != nil && err != io.EOF {
 		err = wrap("read", f.name, faultOf(err, p))
 	}
@@ -201,13 +202,12 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes p at off, as io.WriterAt says. If p lies in a view whose
 // file has lost those bytes, the error is a *FaultError.
-func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	if !f.pin.enter() {
-		return 0, wrap("write", f.name, ErrClosed)
-	}
-	defer f.leave()
-	n, err := f.os.WriteAt(p, off)
-	return n, wrap("write", f.name, faultOf(err, p))
+func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.do("write", func() (err error) {
+		n, err = f.os.WriteAt(p, off)
+		return faultOf(err, p)
+	})
+	return n, err
 }
 
 // WriteVec writes all buffers, one after the other, from off on. It uses as few
@@ -283,11 +283,11 @@ func (f *File) Identity() (Identity, error) {
 }
 
 // PathIdentity returns the identity of the file that path leads to.
-func PathIdentity(path string) (Identity, error) {
-	if err := inject.Fail("stat", path); err != nil {
-		return Identity{}, wrap("stat", path, err)
-	}
-	id, err := pathIdentity(path)
+func PathIdentity(path string) (id Identity, err error) {
+	err = uninterrupted("stat", path, func() (err error) {
+		id, err = pathIdentity(path)
+		return err
+	})
 	return id, wrap("stat", path, err)
 }
 

@@ -45,7 +45,7 @@ func (l *LockSet) place(i int) (*File, int64, error) {
 	if f := l.beside[i]; f != nil {
 		return f, 0, nil
 	}
-	osf, err := os.OpenFile(l.name(i), os.O_RDWR|os.O_CREATE|NoFollow, l.mode)
+	osf, err := OpenOS(l.name(i), os.O_RDWR|os.O_CREATE|NoFollow, l.mode)
 	if err != nil {
 		return nil, 0, err
 	}

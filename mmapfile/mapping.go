@@ -4,8 +4,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-
-	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // Protection is what the pages of a mapping may ever be used for: the
@@ -104,7 +102,7 @@ type Mapping struct {
 // ErrRange, a size that is negative or larger than the file under a protection
 // that does not write. A full disk is an error here. An empty file can be
 // mapped: the mapping and its views have length 0.
-func (f *File) Map(o MapOptions) (*Mapping, error) {
+func (f *File) Map(o MapOptions) (m *Mapping, err error) {
 	if !f.pin.enter() {
 		return nil, wrap("map", f.name, ErrClosed)
 	}
@@ -121,10 +119,10 @@ func (f *File) Map(o MapOptions) (*Mapping, error) {
 		m, err := f.mapNamed(&o)
 		return m, wrap("map", o.Name, err)
 	}
-	if err := inject.Fail("map", f.name); err != nil {
-		return nil, wrap("map", f.name, err)
-	}
-	m, err := f.newMapping(&o)
+	err = uninterrupted("map", f.name, func() (err error) {
+		m, err = f.newMapping(&o)
+		return err
+	})
 	return m, wrap("map", f.name, err)
 }
 

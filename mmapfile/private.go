@@ -13,11 +13,7 @@ func NewPrivateMemory(size int) (*PrivateMemory, error) {
 	if size <= 0 {
 		return nil, wrap("allocate", "", ErrRange)
 	}
-	b, err := allocatePrivate(size)
-	if err != nil {
-		return nil, wrap("allocate", "", err)
-	}
-	return &PrivateMemory{b[:size:size]}, nil
+	return newPrivate(size, allocatePrivate)
 }
 
 // NewSparseMemory is NewPrivateMemory for tables of which little will be touched: on
@@ -26,7 +22,15 @@ func NewSparseMemory(size int) (*PrivateMemory, error) {
 	if size <= 0 {
 		return nil, wrap("allocate", "", ErrRange)
 	}
-	b, err := allocateSparse(size)
+	return newPrivate(size, allocateSparse)
+}
+
+func newPrivate(size int, allocate func(int) ([]byte, error)) (*PrivateMemory, error) {
+	var b []byte
+	err := uninterrupted("allocate", "", func() (err error) {
+		b, err = allocate(size)
+		return err
+	})
 	if err != nil {
 		return nil, wrap("allocate", "", err)
 	}

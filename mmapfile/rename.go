@@ -1,7 +1,5 @@
 package mmapfile
 
-import "github.com/mapleafdb/mapleaf/internal/inject"
-
 // Rename gives the file at from the name to, in one step: whoever opens to
 // finds the old file or the new one. Both must lie on one volume. It is durable
 // after SyncDir of the directory (of both, if they differ).
@@ -10,10 +8,8 @@ import "github.com/mapleafdb/mapleaf/internal/inject"
 // have it open. On Windows that takes Windows 10, NTFS, and handles that share
 // deletion, as those of Open and OpenOS do; else it is fs.ErrPermission or ErrSharing.
 func Rename(from, to string) error {
-	if err := inject.Fail("rename", from); err != nil {
-		return wrap("rename", from, err)
-	}
-	return wrap("rename", from, rename(from, to))
+	err := uninterrupted("rename", from, func() error { return rename(from, to) })
+	return wrap("rename", from, err)
 }
 
 // RenameNew is Rename that fails with fs.ErrExist, and changes nothing, if to
@@ -21,17 +17,12 @@ func Rename(from, to string) error {
 // the file gets its second name first and then loses the old one; a crash in
 // between leaves both.
 func RenameNew(from, to string) error {
-	if err := inject.Fail("rename", from); err != nil {
-		return wrap("rename", from, err)
-	}
-	return wrap("rename", from, renameNew(from, to))
+	err := uninterrupted("rename", from, func() error { return renameNew(from, to) })
+	return wrap("rename", from, err)
 }
 
 // SyncDir makes durable which names the directory dir holds. It does nothing
 // where the system keeps directories durable by itself (Windows), or cannot.
 func SyncDir(dir string) error {
-	if err := inject.Fail("sync", dir); err != nil {
-		return wrap("sync", dir, err)
-	}
-	return wrap("sync", dir, syncDir(dir))
+	return wrap("sync", dir, uninterrupted("sync", dir, func() error { return syncDir(dir) }))
 }

@@ -8,11 +8,4 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func syncFile(f *os.File) error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR {
-			return err
-		}
-	}
-}
+func syncFile(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
-
-	"github.com/mapleafdb/mapleaf/internal/inject"
 )
 
 // maxInt is the largest length of a slice, and maxView of a view: 2 GiB - 1 on
@@ -61,15 +59,15 @@ type View struct {
 // ErrAccess means that the protection of the mapping does not grant a;
 // ErrRange, a range that leaves the mapping; ErrTooLarge, that it cannot fit in
 // the address space: view the file in windows then.
-func (m *Mapping) View(a Access, off int64, length int) (*View, error) {
+func (m *Mapping) View(a Access, off int64, length int) (v *View, err error) {
 	if !m.pin.enter() {
 		return nil, wrap("view", m.path, ErrClosed)
 	}
 	defer m.leave()
-	if err := inject.Fail("view", m.path); err != nil {
-		return nil, wrap("view", m.path, err)
-	}
-	v, err := m.view(a, off, length)
+	err = uninterrupted("view", m.path, func() (err error) {
+		v, err = m.view(a, off, length)
+		return err
+	})
 	return v, wrap("view", m.path, err)
 }
 

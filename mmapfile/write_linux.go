@@ -38,14 +38,10 @@ func startWriteBack(f *os.File, off, n int64) error {
 }
 
 func syncRange(f *os.File, off, n int64, flags int) error {
-	for {
-		err := unix.SyncFileRange(int(f.Fd()), off, n, flags)
-		switch err {
-		case unix.EINTR:
-			continue
-		case unix.ENOSYS, unix.EOPNOTSUPP, unix.ESPIPE:
-			return nil
-		}
-		return err
+	err := unix.SyncFileRange(int(f.Fd()), off, n, flags)
+	switch err {
+	case unix.ENOSYS, unix.EOPNOTSUPP, unix.ESPIPE:
+		return nil
 	}
+	return err
 }

@@ -343,7 +343,8 @@ func (t *Tx) Copy(w io.Writer) error {
 
 // CopyFile writes the state that the transaction sees to a file at path, which
 // is created with the given mode or replaced. The copy is durable and whole
-// when CopyFile returns nil; after an error path is as it was.
+// when CopyFile returns nil; after an error path is as it was, unless only the last step
+// has failed, which makes that durable: then a loss of power may bring the old file back.
 func (t *Tx) CopyFile(path string, mode fs.FileMode) (err error) {
 	if t.closed.Load() {
 		return ErrTxClosed
