@@ -380,7 +380,8 @@ func callCopies(c *callRun) {
 	copied := c.path + "2"
 	if c.got(db.View(func(t *Tx) error { return t.CopyFile(copied, 0o600) })) {
 		c.copies = append(c.copies, callCopy{copied, c.least, c.least})
-	} else if _, err := os.Stat(copied); c.what() != "sync of folder" && !errors.Is(err, fs.ErrNotExist) {
+	} else if _, err := os.Stat(copied); c.what() != "sync of folder" &&
+		!errors.Is(err, fs.ErrNotExist) {
 		c.t.Errorf("after an error there is a copy: %v", err)
 	}
 	compacted := c.path + "3"

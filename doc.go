@@ -72,23 +72,27 @@
 // What is promised is tested as follows; the counts are those of the last large run, in
 // which every state, call and file came out right. (The tests of power loss fail if one
 // sync that a commit waits for, the sync of a checkpoint, or the check of the manifest is
-// left out.)
+// left out. Where they speak of processes, these are several handles in one process, with
+// the locks and the lock file of several; TestTorture has real ones.)
 //
 //	promise                   test                                    count
-//	power loss: default,      TestPowerLoss: states of a simulated    20,278 states
+//	power loss: default,      TestPowerLoss: states of a simulated    @POWER states
 //	Lazy, several processes   disk, after one loss or two
-//	kill -9: default          TestKill                                1,000 kills
-//	                          TestTorture, 8 processes                3,329 kills
-//	a call that fails         TestEveryCallOfTheSystemFails           3,299 calls
+//	power loss: NoSync        the same: a state, or an error
+//	power loss: new files     TestNamesAreDurable,                    each way once
+//	                          TestPowerLossOfCompact                  @COMPACT states
+//	kill -9: default, Lazy,   TestKill                                @KILLS kills
+//	NoSync                    TestTorture, 8 processes                @TORTURE kills
+//	a call that fails         TestEveryCallOfTheSystemFails           @CALLS calls
 //	                          TestFullDisk, TestFileSizeLimit,        each way once
 //	                          TestInterruptedCalls
-//	damage is never data      TestDamageCampaign                      12,000 files
-//	                          TestDamageCommands, on 1,000 files      13,000 commands
-//	hostile files             TestHostileFiles; FuzzOpen beside it    6,000 files
-//	a cut under an open file  TestFileCutByAnotherProcess             60 files
-//
-// What NoSync may lose to a power cut has no such test: it promises only that damage is
-// found.
+//	damage is never data      TestDamageCampaign                      @DAMAGE files
+//	                          TestDamageCommands, on @CFILES files       @COMMANDS commands
+//	hostile files             TestHostileFiles                        @HOSTILE files
+//	a cut under an open file  TestFileCutByAnotherProcess             @CUTS files
+//	salvage                   TestSalvageEveryPage and others: what   each page of 6 files
+//	                          no damage has met is saved
+//	any bytes                 FuzzOpen and eight more                 30 minutes each
 //
 // # Errors
 //
