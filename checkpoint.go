@@ -337,7 +337,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 		durable = s.syncedAfter(e)
 	}
 	if durable {
-		if err := s.syncFile(f, &s.syncingBulk); err != nil {
+		if err := s.syncFile(f); err != nil {
 			return err
 		}
 	}
@@ -345,7 +345,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 		return s.fail(err)
 	}
 	if durable {
-		if err := s.syncFile(f, &s.syncingBulk); err != nil {
+		if err := s.syncFile(f); err != nil {
 			return err
 		}
 	}

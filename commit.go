@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/mapleafdb/mapleaf/mmapfile"
@@ -283,7 +282,7 @@ func (s *store) fail(cause error) error {
 // sync makes everything written so far durable (K4).
 func (s *store) sync() error {
 	published := s.published.Load()
-	if err := s.syncFile(s.file, &s.syncing); err != nil {
+	if err := s.syncFile(s.file); err != nil {
 		return err
 	}
 	if published != nil {
@@ -292,13 +291,19 @@ func (s *store) sync() error {
 	return nil
 }
 
-func (s *store) syncFile(f file, one *sync.Mutex) error {
+// syncFile syncs by one of the two descriptors, of which none syncs twice at once: the
+// system tells of an error of the drive once for each.
+func (s *store) syncFile(f file) error {
+	one := &s.syncingBulk
+	if f == s.file { // the last checkpoint goes through it, too
+		one = &s.syncing
+	}
 	one.Lock()
 	defer one.Unlock()
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if one == &s.syncing {
+	if f == s.file {
 		s.unsynced.Store(false)
 		s.loose.Store(false)
 	}

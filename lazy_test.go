@@ -121,6 +121,44 @@ func TestLazySyncFails(t *testing.T) {
 	}
 }
 
+// Close does not sync while another sync runs on the same descriptor: the system would
+// tell one of them of an error of the drive, and the other one that all is well (R2).
+func TestCloseWaitsForSync(t *testing.T) {
+	db, err := Open(tempPath(t), 0o600, &Options{
+		Lazy: true, SyncInterval: time.Hour, logAtOnce: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model{}.mustUpdate(t, db, testRand(t, 94), 60)
+	f := holdSync(db)
+	synced, closed := make(chan error, 1), make(chan error, 1)
+	go func() { synced <- db.Sync() }()
+	<-f.entered
+	go func() { closed <- db.Close() }()
+	select {
+	case <-f.entered:
+		t.Error("two syncs at once")
+		f.release <- nil
+	case <-time.After(50 * time.Millisecond): // too short only hides a fault
+	}
+	f.release <- errInjected
+	for running := true; running; {
+		select {
+		case <-f.entered:
+			f.release <- nil
+		case err := <-closed:
+			if !errors.Is(err, errInjected) {
+				t.Errorf("close: %v", err)
+			}
+			running = false
+		}
+	}
+	if err := <-synced; !errors.Is(err, errInjected) {
+		t.Errorf("sync: %v", err)
+	}
+}
+
 // Nothing of a lazy transaction is lost when its process dies.
 func TestLazyKill(t *testing.T) {
 	dir := t.TempDir()
