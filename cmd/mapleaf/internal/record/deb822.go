@@ -11,8 +11,8 @@ import (
 // index has them: lines of "Field: value"; a line that begins with a space or
 // a tab continues the value; a line that begins with '#' is a comment; blank
 // lines end a stanza. A value keeps its line breaks; of each continuation line
-// one leading space or tab is cut. Upper and lower case in field names are the
-// same.
+// one leading space or tab is cut, and all carriage returns at the end of any line.
+// Upper and lower case in field names are the same.
 type deb822Reader struct {
 	lines  *lineReader
 	record Record
@@ -68,7 +68,7 @@ func (d *deb822Reader) Next() (*Record, error) {
 			r.Line = d.lines.line
 		}
 		if bad == nil {
-			bad = d.add(line)
+			bad = d.add(bytes.TrimRight(line, "\r"))
 		}
 	}
 }
