@@ -120,6 +120,10 @@ func newFile(dst string, src *openFile, overwrite bool,
 	if err := narrowTo(temp, src.mode); err != nil {
 		return err
 	}
+	id, err := mmapfile.PathIdentity(temp)
+	if err != nil {
+		return err
+	}
 	rename := mmapfile.RenameNew
 	if overwrite {
 		rename = mmapfile.Rename
@@ -129,23 +133,30 @@ func newFile(dst string, src *openFile, overwrite bool,
 	}
 	err = mmapfile.SyncDir(filepath.Dir(dst))
 	if err != nil && !overwrite { // else the file that had the name is gone by now
-		err = errors.Join(err, os.Remove(dst))
+		err = errors.Join(err, uncreate(dst, id, &Options{OpenFile: mmapfile.OpenOS}))
 	}
 	return err
 }
 
 // narrowTo takes from the file at path what its owner may do with it beyond mode.
 func narrowTo(path string, mode fs.FileMode) (err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|mmapfile.NoFollow, 0)
+	osf, err := mmapfile.OpenOS(path, os.O_RDWR|mmapfile.NoFollow, 0)
+	if err != nil {
+		return err
+	}
+	f, err := mmapfile.FromOS(osf, mmapfile.ReadWrite)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	info, err := osf.Stat()
 	if err != nil || info.Mode().Perm()&^mode == 0 {
 		return err
 	}
-	return f.Chmod(info.Mode().Perm() & mode)
+	if err := osf.Chmod(info.Mode().Perm() & mode); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // A salvageCopy is the new database while it is filled.

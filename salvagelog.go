@@ -3,7 +3,9 @@ package mapleaf
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/mapleafdb/mapleaf/tx"
@@ -143,7 +145,7 @@ const recordMax = 1 << 30
 // like one.
 func (s *scrap) recordAt(off, end int64, head []byte) (p logPiece, ok bool) {
 	if _, err := s.f.ReadAt(head, off); err != nil {
-		s.unread(off, off+recordHead)
+		s.unreadRecord(off, off+recordHead, err)
 		return p, false
 	}
 	le := binary.LittleEndian
@@ -168,9 +170,16 @@ func (s *scrap) record(p *logPiece) ([]byte, error) {
 	b := s.buf[:p.size]
 	_, err := s.f.ReadAt(b, p.off)
 	if err != nil {
-		s.unread(p.off, p.off+p.size)
+		s.unreadRecord(p.off, p.off+p.size, err)
 	}
 	return b, err
+}
+
+// unreadRecord notes that a record could not be read, unless because the file ends.
+func (s *scrap) unreadRecord(off, end int64, err error) {
+	if !errors.Is(err, io.EOF) {
+		s.unread(off, end)
+	}
 }
 
 // verifies reports whether a record agrees with its checksum.
