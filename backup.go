@@ -48,7 +48,7 @@ func (s *store) CopyFile(t *tx.Tx, path string, mode fs.FileMode) (err error) {
 			err = named("copy database", err)
 		}
 	}()
-	f, err := s.opts.makeFile(temp, mode)
+	f, err := makeFile(s.opts.OpenFile, temp, mode)
 	if err != nil {
 		return err
 	}

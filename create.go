@@ -272,9 +272,10 @@ func replaceAside(from, to string) error {
 	return errors.Join(err, os.Remove(aside))
 }
 
-// makeFile makes a file, which must not be there.
-func (o *Options) makeFile(path string, mode fs.FileMode) (*mmapfile.File, error) {
-	osf, err := o.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+// makeFile makes a file, which must not be there, by a function like os.OpenFile.
+func makeFile(open func(string, int, os.FileMode) (*os.File, error), path string,
+	mode fs.FileMode) (*mmapfile.File, error) {
+	osf, err := open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -229,7 +229,7 @@ func sealLockFile(path string, o *Options, mode fs.FileMode) (err error) {
 			os.Remove(temp) // it may be gone already; err says what matters
 		}
 	}()
-	f, err := o.makeFile(temp, mode)
+	f, err := makeFile(o.OpenFile, temp, mode)
 	if err != nil {
 		return err
 	}

@@ -61,10 +61,10 @@ func TestManyBuckets(t *testing.T) {
 }
 
 // A deep tree: where separators are long, since neighbours share most of a long key and
-// those of a page do not, a branch of a small page has few children.
+// those of a page do not, a branch of a page of 4 KiB has few children.
 func TestDeepTree(t *testing.T) {
 	const records, want = 4_000, 6
-	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy})
+	db := mustOpen(t, tempPath(t), &Options{PageSize: 4096, wrapFile: wrapLazy})
 	r := testRand(t, 953)
 	m, value := model{}, make([]byte, 600)
 	key := func(i int) []byte {

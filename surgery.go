@@ -255,7 +255,7 @@ func lastSeen(infos [2]MetaInfo) (last tx.TxID) {
 // writeAt writes a copy of the file whose metas describe the state of m, under a txid.
 func writeAt(ctx context.Context, path string, mode fs.FileMode, f file, m *meta, txid tx.TxID) (
 	err error) {
-	to, err := (&Options{OpenFile: mmapfile.OpenOS}).makeFile(path, mode)
+	to, err := makeFile(mmapfile.OpenOS, path, mode)
 	if err != nil {
 		return err
 	}

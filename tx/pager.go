@@ -233,9 +233,9 @@ type Pager interface {
 	TxID() TxID
 
 	// Alloc returns a new extent of count pages for this transaction, with ID,
-	// Stamp and Kind set. Its body is not zeroed. The transaction's
-	// snapshot (SnapshotOf) says at once that the page is below the high-water mark.
-	// The caller puts it into its overlay.
+	// Stamp and Kind set, and raises the high-water mark of the transaction's
+	// snapshot (SnapshotOf) above it. Its body is not zeroed. The caller puts it
+	// into its overlay.
 	Alloc(kind Kind, count uint32) (*Page, error)
 
 	// Free gives back the extent of count pages at ref. An extent that this
