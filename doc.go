@@ -70,29 +70,29 @@
 // were verified already, is not noticed.
 //
 // What is promised is tested as follows; the counts are those of the last large run, in
-// which every state, call and file came out right. (The tests of power loss fail if one
-// sync that a commit waits for, the sync of a checkpoint, or the check of the manifest is
-// left out. Where they speak of processes, these are several handles in one process, with
-// the locks and the lock file of several; TestTorture has real ones.)
+// which every state, call and file came out right. (The tests of power loss fail if one of
+// the syncs that a commit waits for, the sync of a checkpoint, or the check of the manifest
+// is left out. Where they speak of processes, these are several handles in one process,
+// with the locks and the lock file of several; TestTorture has real ones.)
 //
 //	promise                   test                                    count
-//	power loss: default,      TestPowerLoss: states of a simulated    @POWER states
+//	power loss: default,      TestPowerLoss: states of a simulated    40,203 states
 //	Lazy, several processes   disk, after one loss or two
-//	power loss: NoSync        the same: a state, or an error
+//	power loss: NoSync        the same: a state, or an error          in these
 //	power loss: new files     TestNamesAreDurable,                    each way once
-//	                          TestPowerLossOfCompact                  @COMPACT states
-//	kill -9: default, Lazy,   TestKill                                @KILLS kills
-//	NoSync                    TestTorture, 8 processes                @TORTURE kills
-//	a call that fails         TestEveryCallOfTheSystemFails           @CALLS calls
+//	                          TestPowerLossOfCompact                  2,000 states
+//	kill -9: default, Lazy,   TestKill                                2,000 kills
+//	NoSync                    TestTorture, 8 processes, two modes     7,428 kills
+//	a call that fails         TestEveryCallOfTheSystemFails           4,743 calls
 //	                          TestFullDisk, TestFileSizeLimit,        each way once
 //	                          TestInterruptedCalls
-//	damage is never data      TestDamageCampaign                      @DAMAGE files
-//	                          TestDamageCommands, on @CFILES files       @COMMANDS commands
-//	hostile files             TestHostileFiles                        @HOSTILE files
-//	a cut under an open file  TestFileCutByAnotherProcess             @CUTS files
-//	salvage                   TestSalvageEveryPage and others: what   each page of 6 files
-//	                          no damage has met is saved
-//	any bytes                 FuzzOpen and eight more                 30 minutes each
+//	damage is never data      TestDamageCampaign                      10,920 files
+//	                          TestDamageCommands, on 300 files        4,200 commands
+//	hostile files             TestHostileFiles                        6,000 files
+//	a cut under an open file  TestFileCutByAnotherProcess             60 files
+//	salvage                   TestSalvageEveryPage: all records of    6,938 files
+//	                          the pages that are not destroyed
+//	any bytes                 FuzzOpen and eight other targets        30 minutes each
 //
 // # Errors
 //
