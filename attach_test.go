@@ -220,3 +220,38 @@ func TestReaderBeginsWhileModeChanges(t *testing.T) {
 	}
 	session.End()
 }
+
+// A slowFault is a file whose reads fail after a while, once that is asked for.
+type slowFault struct {
+	file
+	armed *atomic.Bool
+}
+
+func (f slowFault) ReadAt(p []byte, off int64) (int, error) {
+	if f.armed.Load() {
+		time.Sleep(1100 * time.Millisecond) // longer than Close waits for its turn
+		return 0, errInjected
+	}
+	return f.file.ReadAt(p, off)
+}
+
+// The last one to close waits for his turn for a while only; but what fails then is told,
+// however long it has taken.
+func TestCloseReturnsLateError(t *testing.T) {
+	path := tempPath(t)
+	var armed atomic.Bool
+	wrap := func(f file) file { return slowFault{f, &armed} }
+	a, err := Open(path, 0o600, &Options{wrapFile: wrap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCount(t, a, 1)
+	b := mustOpen(t, path, nil)
+	mustCount(t, b, 2)
+	armed.Store(true)
+	mustClose(t, b)
+	if err := a.Close(); !errors.Is(err, errInjected) {
+		t.Errorf("close: %v", err)
+	}
+	wantCounted(t, mustOpen(t, path, nil), 2)
+}
