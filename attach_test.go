@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -254,4 +255,21 @@ func TestCloseReturnsLateError(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 	wantCounted(t, mustOpen(t, path, nil), 2)
+}
+
+// A reader that may open the file for its locks, and cannot, says so: it would wait for
+// the one that writes.
+func TestReaderCannotOpenForLocks(t *testing.T) {
+	path := tempPath(t)
+	mustCount(t, mustOpen(t, path, nil), 1)
+	o := &Options{ReadOnly: true, Timeout: 10 * time.Second}
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		if name == path && flag&os.O_RDWR != 0 {
+			return nil, errInjected
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+	if _, err := Open(path, 0o600, o); !errors.Is(err, errInjected) {
+		t.Errorf("open: %v", err)
+	}
 }
