@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -219,4 +220,56 @@ func TestReaderBeginsWhileModeChanges(t *testing.T) {
 		t.Errorf("the other process sees readers of %v, %v", live, err)
 	}
 	session.End()
+}
+
+// A slowFault is a file whose reads fail after a while, once that is asked for.
+type slowFault struct {
+	file
+	armed *atomic.Bool
+}
+
+func (f slowFault) ReadAt(p []byte, off int64) (int, error) {
+	if f.armed.Load() {
+		time.Sleep(1100 * time.Millisecond) // longer than Close waits for its turn
+		return 0, errInjected
+	}
+	return f.file.ReadAt(p, off)
+}
+
+// The last one to close waits for his turn for a while only; but what fails then is told,
+// however long it has taken.
+func TestCloseReturnsLateError(t *testing.T) {
+	path := tempPath(t)
+	var armed atomic.Bool
+	wrap := func(f file) file { return slowFault{f, &armed} }
+	a, err := Open(path, 0o600, &Options{wrapFile: wrap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCount(t, a, 1)
+	b := mustOpen(t, path, nil)
+	mustCount(t, b, 2)
+	armed.Store(true)
+	mustClose(t, b)
+	if err := a.Close(); !errors.Is(err, errInjected) {
+		t.Errorf("close: %v", err)
+	}
+	wantCounted(t, mustOpen(t, path, nil), 2)
+}
+
+// A reader that may open the file for its locks, and cannot, says so: it would wait for
+// the one that writes.
+func TestReaderCannotOpenForLocks(t *testing.T) {
+	path := tempPath(t)
+	mustCount(t, mustOpen(t, path, nil), 1)
+	o := &Options{ReadOnly: true, Timeout: 10 * time.Second}
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		if name == path && flag&os.O_RDWR != 0 {
+			return nil, errInjected
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+	if _, err := Open(path, 0o600, o); !errors.Is(err, errInjected) {
+		t.Errorf("open: %v", err)
+	}
 }

@@ -48,9 +48,6 @@ var (
 	quietTick = []callQuiet{
 		{"stat", "-lock", "(*peers).tick", "another look comes later"},
 	}
-	quietReader = []callQuiet{
-		{"open", "data", "openLockHolder", "a reader that holds the writer lock needs no slot"},
-	}
 	quietJoin = []callQuiet{
 		{"open stat read map view", "-lock", "(*openFile).findLockFile", "another look comes later"},
 		{"read", "data", "(*store).mustAgree", "it is an assertion, of builds for tests"},
@@ -148,7 +145,7 @@ var callScenes = []callScene{
 			c.steps(db, 2)
 			c.close(db)
 		}},
-	{name: "reading", quiet: slices.Concat(quietOpen, quietReader, quietTick),
+	{name: "reading", quiet: slices.Concat(quietOpen, quietTick),
 		before: callSetup(6, true),
 		run: func(c *callRun) {
 			if db := c.open(&Options{ReadOnly: true}); db != nil {
@@ -171,6 +168,10 @@ var callScenes = []callScene{
 		quiet: slices.Concat(quietOpen, quietGrow, quietLog, quietTick)},
 	{name: "shared", before: callSetup(4, false), run: callShared,
 		quiet: slices.Concat(quietOpen, quietGrow, quietTick, quietJoin)},
+	{name: "shared log", before: callSetup(4, false), run: callSharedLog,
+		quiet: slices.Concat(quietOpen, quietGrow, quietLog, quietTick, quietJoin)},
+	{name: "shared kill", before: callSetup(4, true), run: callSharedKill,
+		quiet: slices.Concat(quietOpen, quietGrow, quietLog, quietKill, quietTick, quietJoin)},
 	{name: "copies", before: callSetup(4, false), run: callCopies,
 		quiet: slices.Concat(quietOpen, quietGrow, quietTick, quietCopies)},
 	{name: "salvage", before: callSetup(4, true), run: callSalvage, after: afterSalvage,
@@ -273,19 +274,9 @@ func callOldReader(c *callRun, o *Options) {
 	if db == nil {
 		return
 	}
-	n := c.least
-	reader, err := db.Begin(false)
-	if c.got(err) {
-		c.steps(db, 4)
-		s, seen, err := powerReadTx(reader)
-		if err == nil {
-			err = c.work.match(s, seen, n, n)
-		}
-		if err != nil {
-			c.t.Errorf("the reader of state %d: %v", n, err)
-		}
-		rollback(reader)
-	}
+	check := c.oldReader(db)
+	c.steps(db, 4)
+	check()
 	c.close(db)
 }
 
@@ -355,6 +346,83 @@ func callShared(c *callRun) {
 		c.turn(b)
 	}
 	c.close(b)
+}
+
+// callSharedLog has a database with a log, and a reader in it, let others in: it ends the
+// log for one that only reads, and for one that writes.
+func callSharedLog(c *callRun) {
+	a := c.open(&Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 32 << 10})
+	c.steps(a, 3)
+	check := c.oldReader(a)
+	reader := c.open(&Options{ReadOnly: true})
+	b := c.open(&Options{})
+	for range 2 {
+		c.turn(b)
+		c.turn(a)
+		if reader != nil {
+			c.reads(reader, c.least, c.most)
+		}
+	}
+	check()
+	c.close(a)
+	c.close(reader)
+	c.turn(b)
+	c.close(b)
+}
+
+// callSharedKill has a process that is killed beside another one: when it has a log, and
+// in the midst of a commit.
+func callSharedKill(c *callRun) {
+	a := c.open(&Options{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 32 << 10})
+	c.steps(a, 3)
+	c.kill(a)
+	a = c.open(&Options{logAtOnce: true, LogSize: 64 << 10})
+	c.steps(a, 2)
+	b := c.open(&Options{})
+	check := c.oldReader(b)
+	c.turn(b)
+	c.turn(a)
+	if a != nil && a.store.failed() == nil {
+		c.got(a.store.startWriting())
+	}
+	c.kill(a)
+	c.turn(b)
+	check()
+	c.turn(b)
+	c.close(b)
+}
+
+// kill leaves a database as its process does when it is killed. A failure before was told.
+func (c *callRun) kill(db *DB) {
+	if db == nil {
+		return
+	}
+	if err := db.store.failed(); err != nil {
+		c.got(err)
+	}
+	c.got(abandon(db))
+}
+
+// oldReader begins to read in db, and returns a function that reads the same again.
+func (c *callRun) oldReader(db *DB) (check func()) {
+	if db == nil {
+		return func() {}
+	}
+	reader, err := db.Begin(false)
+	if !c.got(err) {
+		return func() {}
+	}
+	least, most := c.least, c.most
+	return func() {
+		defer rollback(reader)
+		s, n, err := powerReadTx(reader)
+		if err == nil {
+			err = c.work.match(s, n, least, most)
+		}
+		if err != nil {
+			c.t.Errorf("the reader of states %d to %d: %v", least, most, err)
+		}
+	}
 }
 
 // turn is a step of one of several databases, of which another may have failed.

@@ -126,7 +126,9 @@ func openLocked(path string, mode fs.FileMode, o *Options, wait *lockWait) (
 			err = errors.Join(err, of.release())
 		}
 	}()
-	of.openLocks(path, o)
+	if err := of.openLocks(path, o); err != nil {
+		return nil, err
+	}
 	if err := of.attach(wait, o); err != nil {
 		return nil, err
 	}

@@ -202,7 +202,7 @@ func (s *store) isLast() (bool, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := p.takeTurn(ctx); err != nil {
-			if ctx.Err() != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
 				err = nil // somebody is just beginning
 			}
 			return false, err

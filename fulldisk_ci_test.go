@@ -96,7 +96,7 @@ func fillDisk(t *testing.T, dir string, o Options) {
 	heavy := ballast(t, dir, 300<<10)
 	var next model
 	for i := range 3000 {
-		if next, err = m.grow(db, i); err != nil {
+		if next, err = m.grow(db, i, 20); err != nil {
 			break
 		}
 		m = next

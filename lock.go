@@ -76,13 +76,15 @@ const (
 
 // openLocks prepares the locks of the data file. Exclusive ones need a descriptor
 // that may write: a reader opens one for them alone, if it may.
-func (of *openFile) openLocks(path string, o *Options) {
+func (of *openFile) openLocks(path string, o *Options) error {
 	of.lockPath = path + lockFileSuffix
 	holder := of.mf
 	of.mayLock = !o.ReadOnly
+	var err error
 	if o.ReadOnly {
-		if f := openLockHolder(path, o, of.mf); f != nil {
-			of.holder, holder, of.mayLock = f, f, true
+		of.holder, err = openLockHolder(path, o, of.mf)
+		if of.holder != nil {
+			holder, of.mayLock = of.holder, true
 		}
 	}
 	of.locks = mmapfile.NewLockSet(holder, lockFirst, of.mode, func(i int) string {
@@ -91,25 +93,31 @@ func (of *openFile) openLocks(path string, o *Options) {
 		}
 		return of.lockPath + "-writer"
 	})
+	return err
 }
 
-// openLockHolder opens the file of mf once more, for writing, or returns nil.
-func openLockHolder(path string, o *Options, mf *mmapfile.File) *mmapfile.File {
+// openLockHolder opens the file of mf once more, for writing. It returns nil if that is not
+// allowed, or if it is another one by now.
+func openLockHolder(path string, o *Options, mf *mmapfile.File) (*mmapfile.File, error) {
 	osf, err := o.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return nil
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, mmapfile.ErrSharing) ||
+		errors.Is(err, fs.ErrNotExist) || mmapfile.IsReadOnly(err) {
+		return nil, nil
+	}
+	if err != nil { // without it, others would wait for this reader, and it for them
+		return nil, fmt.Errorf("mapleaf: lock database: %w", err)
 	}
 	f, err := mmapfile.FromOS(osf, mmapfile.ReadWrite)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("mapleaf: lock database: %w", err)
 	}
 	mine, err1 := f.Identity()
 	its, err2 := mf.Identity()
 	if err1 != nil || err2 != nil || mine != its {
 		_ = f.Close() // it was never used
-		return nil
+		return nil, nil
 	}
-	return f
+	return f, nil
 }
 
 // release closes the file and all that belongs to it.
@@ -230,7 +238,7 @@ func (of *openFile) join(w *lockWait, o *Options, listed bool) (done bool, err e
 		defer cancel()
 	}
 	if err := waitTurn(ctx, of.locks, of.lf); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return false, nil // the caller knows what to make of it
 		}
 		return false, err

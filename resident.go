@@ -44,14 +44,15 @@ func (s *store) baseState() (tx.Snapshot, *batch) {
 	s.mu.Unlock()
 
 	if len(finished) > 0 {
+		shows := under == nil && s.failed() == nil // head may be a failed batch's
 		head = s.pruned(head, finished, written)
 		for _, e := range finished {
-			replaced = append(replaced, replacedPages{shown, under == nil, s.born(e)})
+			replaced = append(replaced, replacedPages{shown, shows, s.born(e)})
 		}
 		s.mu.Lock()
 		s.mu.head.Overlay, s.mu.head.Written = head.Overlay, head.Written
 		s.mu.Unlock()
-		if under == nil { // readers that begin from now on do without them
+		if shows { // readers that begin from now on do without them
 			snap := head
 			s.publish(&snap)
 		}

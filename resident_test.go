@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -172,4 +173,41 @@ func TestTrimBesideHeap(t *testing.T) {
 	if err := b.close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A batch fails after a writer was let in and before he looks for the newest state: nobody
+// sees that of the batch, also if a checkpoint has ended meanwhile.
+func TestFailedBatchIsNotPublished(t *testing.T) {
+	rec := &recorder{}
+	db := mustOpen(t, tempPath(t), &Options{logAtOnce: true, wrapFile: rec.wrap})
+	mustCount(t, db, 1)
+	mustCount(t, db, 2)
+	s := db.store
+	s.writing.Lock() // no checkpoint runs
+	defer s.writing.Unlock()
+	failing, err := db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rollback(failing)
+	if _, err := addTo(failing.Bucket(testBucket), counterKey, 1); err != nil {
+		t.Fatal(err)
+	}
+	rec.failIn(1)
+	err = failing.Commit()
+	if !errors.Is(err, ErrFailed) {
+		t.Fatalf("commit: %v", err)
+	}
+	s.mu.finished = append(s.mu.finished, &epoch{first: s.mu.written})
+	s.writer <- struct{}{}
+	tx, err := s.startWriter()
+	if err == nil {
+		rollback(tx)
+	} else {
+		<-s.writer
+	}
+	if !errors.Is(err, ErrFailed) {
+		t.Errorf("begin: %v", err)
+	}
+	wantCounted(t, db, 2)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,17 @@ func setSizeLimit(n uint64) error {
 	return unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
 }
 
+// sizeLimitModes are the ways to commit below a limit. A lazy commit may be synced by the
+// timer, too; in the last one each transaction writes pages before it ends.
+var sizeLimitModes = []Options{
+	{LogSize: -1},
+	{logAtOnce: true, LogSize: 256 << 10},
+	{Lazy: true, LogSize: 256 << 10, SyncBytes: 64 << 10, SyncInterval: time.Millisecond},
+	{NoSync: true, LogSize: -1},
+	{NoSync: true, logAtOnce: true, LogSize: 256 << 10, CheckpointBytes: 1 << 20},
+	{CheckpointBytes: 64 << 10, logAtOnce: true, LogSize: 256 << 10},
+}
+
 // sizeLimitChild tries one limit after the other, and never returns nil, as the others.
 func sizeLimitChild(path string) error {
 	refused, filled := 0, 0
@@ -37,8 +49,8 @@ func sizeLimitChild(path string) error {
 		4 << 10, 8 << 10, 12 << 10, 20 << 10, 32 << 10, 33 << 10, 36 << 10, 100 << 10, 512 << 10,
 		1 << 20, 1<<20 + 1000, 2 << 20, 5 << 20,
 	} {
-		for j, o := range []Options{{LogSize: -1}, {logAtOnce: true, LogSize: 256 << 10}} {
-			file := path + strconv.Itoa(2*i+j)
+		for j, o := range sizeLimitModes {
+			file := path + strconv.Itoa(len(sizeLimitModes)*i+j)
 			created, err := trySizeLimit(file, limit, o)
 			if err != nil {
 				return fmt.Errorf("limit %d, options %d: %w", limit, j, err)
@@ -50,7 +62,7 @@ func sizeLimitChild(path string) error {
 			}
 		}
 	}
-	if refused < 6 || filled < 6 {
+	if least := 3 * len(sizeLimitModes); refused < least || filled < least {
 		return fmt.Errorf("%d creations failed, %d databases were filled", refused, filled)
 	}
 	fmt.Println("fine")
@@ -62,12 +74,15 @@ func trySizeLimit(path string, limit uint64, o Options) (created bool, err error
 	if err := setSizeLimit(limit); err != nil {
 		return false, err
 	}
-	m, next := model{}, model{}
+	m, next, records := model{}, model{}, 20
+	if o.CheckpointBytes == 64<<10 {
+		records = 200
+	}
 	db, err := Open(path, 0o600, &o)
 	if created = err == nil; created {
 		for i := 0; err == nil; i++ {
 			m = next
-			next, err = m.grow(db, i)
+			next, err = m.grow(db, i, records)
 		}
 		if wrong := m.compare(db); wrong != nil {
 			return created, fmt.Errorf("reading on after %v: %w", err, wrong)
@@ -99,7 +114,7 @@ func trySizeLimit(path string, limit uint64, o Options) (created bool, err error
 		}
 		m = next
 	}
-	if m, err = m.grow(db, 9999); err == nil {
+	if m, err = m.grow(db, 9999, records); err == nil {
 		err = m.compare(db)
 	}
 	if err != nil {
@@ -122,14 +137,14 @@ func TestFileSizeLimit(t *testing.T) {
 }
 
 // grow puts records that were not there before.
-func (m model) grow(db *DB, round int) (model, error) {
+func (m model) grow(db *DB, round, records int) (model, error) {
 	next := maps.Clone(m)
 	err := db.Update(func(t *Tx) error {
 		b, err := t.CreateBucketIfNotExists(testBucket)
 		if err != nil {
 			return err
 		}
-		for i := range 20 {
+		for i := range records {
 			key, value := fmt.Sprintf("grow%04d-%02d", round, i), strings.Repeat("v", 500*(i%5))
 			next[key] = value
 			if err := b.Put([]byte(key), []byte(value)); err != nil {

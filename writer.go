@@ -141,6 +141,12 @@ func (s *store) startWriter() (*tx.Tx, error) {
 	}
 	m := s.pinNewest()
 	snap, under := s.baseState()
+	if under == nil { // a batch that has failed since may be in there
+		if err := s.refused(); err != nil {
+			s.unpin(m)
+			return nil, err
+		}
+	}
 	snap.Data, snap.Nodes, snap.Extents = m.data, m.nodes, m.extents
 	w := &writer{s: s, base: snap.TxID, under: under, pin: [1]*mapping{m}, current: -1}
 	w.pins = w.pin[:]
