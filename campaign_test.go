@@ -243,12 +243,18 @@ func count(tallies map[string]*tally, name string, v *victim) {
 	}
 }
 
-// touched returns a page in use that the file does not have as it was.
+// touched returns a page in use that the file does not have as it was. Of the log, those
+// bytes are in use without which the data would not be right.
 func (s *specimen) touched(file []byte) (int, bool) {
 	for id, used := range s.used {
 		if end := (id + 1) * s.pageSize; used && end <= len(s.content) &&
 			(end > len(file) || !bytes.Equal(s.at(file, id), s.at(s.content, id))) {
 			return id, true
+		}
+	}
+	for _, x := range s.log {
+		if x[1] > len(file) || !bytes.Equal(file[x[0]:x[1]], s.content[x[0]:x[1]]) {
+			return x[0] / s.pageSize, true
 		}
 	}
 	return 0, false

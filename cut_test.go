@@ -54,27 +54,50 @@ func cutChild(path string) error {
 
 // A cutTally counts what has come of the cuts.
 type cutTally struct {
-	met    atomic.Int64 // calls that returned an error
-	faults atomic.Int64 // those among them that touched what the file had lost
-	judged int          // rounds in which wrong data would have been a failure
+	met    atomic.Int64    // calls that returned an error
+	faults [2]atomic.Int64 // those of View and of Update that touched what the file had lost
+	judged int             // rounds in which wrong data would have been a failure
+}
+
+// The elements of cutTally.faults.
+const (
+	cutView = iota
+	cutUpdate
+)
+
+// cutRoundsMax is how many times as many rounds may be run until all has happened that
+// is asked for.
+const cutRoundsMax = 20
+
+// enough reports whether both View and Update have met a fault, and half of the rounds
+// were judged.
+func (n *cutTally) enough(rounds int) bool {
+	return n.faults[cutView].Load() > 0 && n.faults[cutUpdate].Load() > 0 && 2*n.judged >= rounds
 }
 
 func TestFileCutByAnotherProcess(t *testing.T) {
 	r := testRand(t, 800)
 	var n cutTally
 	rounds := 0
-	for rounds < *cutRounds || 2*n.judged < rounds && rounds < 4**cutRounds {
+	for rounds < *cutRounds || !n.enough(rounds) && rounds < cutRoundsMax**cutRounds {
 		n.round(t, r, rounds)
 		rounds++
 	}
-	if n.faults.Load() == 0 {
-		t.Error("no View or Update has met a fault")
+	view, update := n.faults[cutView].Load(), n.faults[cutUpdate].Load()
+	if !n.enough(rounds) {
+		t.Errorf("after %d rounds, %d of them judged: %d faults of View, %d of Update", rounds,
+			n.judged, view, update)
 	}
-	if 2*n.judged < rounds {
-		t.Errorf("only %d of %d rounds were judged", n.judged, rounds)
+	t.Logf("%d calls have met a cut, %d Views and %d Updates by a fault; %d of %d rounds were judged",
+		n.met.Load(), view, update, n.judged, rounds)
+}
+
+// note counts an error of a call.
+func (n *cutTally) note(call int, err error) {
+	n.met.Add(1)
+	if fault := new(FaultError); errors.As(err, &fault) {
+		n.faults[call].Add(1)
 	}
-	t.Logf("%d calls have met a cut, %d of them by a fault; %d of %d rounds were judged",
-		n.met.Load(), n.faults.Load(), n.judged, rounds)
 }
 
 // round works on a file for a while that is being cut.
@@ -109,16 +132,17 @@ func (n *cutTally) round(t *testing.T, r *rand.Rand, round int) {
 	var workers sync.WaitGroup
 	for i := range 6 {
 		w := &cutWorker{db: []*DB{db, other}[i%2], r: rand.New(rand.NewPCG(r.Uint64(), 0)), m: m}
+		call := cutView
+		if i < 2 {
+			call = cutUpdate
+		}
 		workers.Go(func() {
 			for time.Now().Before(end) {
-				err := w.work(i < 2)
+				err := w.work(call == cutUpdate)
 				if err == nil {
 					continue
 				}
-				n.met.Add(1)
-				if fault := new(FaultError); errors.As(err, &fault) {
-					n.faults.Add(1)
-				}
+				n.note(call, err)
 				if err := cutError(err); err != nil {
 					wrong.add(err)
 					return

@@ -21,7 +21,8 @@ import (
 
 const (
 	fuzzTimeMax  = 30 * time.Second // for all that is done with one file
-	fuzzAllocMax = 1 << 30          // bytes, for the same
+	fuzzAllocMax = 64 << 20         // bytes, for the same
+	fuzzCopyMax  = 4 << 20          // bytes of values that useWriting copies
 )
 
 // watch fails the process if the caller does not call the result in time.
@@ -323,12 +324,13 @@ func useWriting(t *testing.T, db *mapleaf.DB) {
 			return deleteLoop(c, c.Last, c.Prev)
 		},
 		func(tx *mapleaf.Tx, b *mapleaf.Bucket) error {
-			i := 0
+			i, size := 0, 0
 			for k, v := range b.All() {
 				if err := b.Put(append([]byte("a"), k...), v); err != nil && v != nil {
 					return err
 				}
-				if i++; i == 1000 { // a changed key may lie before the ones that it makes
+				i, size = i+1, size+len(v)
+				if i == 1000 || size > fuzzCopyMax { // a key may lie before those that it makes
 					break
 				}
 			}

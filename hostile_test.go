@@ -70,20 +70,6 @@ func (h *hostile) records() (all []int) {
 	return all
 }
 
-// recordsAfterMeta counts those that say more than the newest meta.
-func (h *hostile) recordsAfterMeta() (n int) {
-	le := binary.LittleEndian
-	newest := max(le.Uint64(h.file[16:]), le.Uint64(h.file[16384+16:]))
-	seen := map[int]bool{}
-	for _, at := range h.records() {
-		if first := le.Uint64(h.file[at+16:]); first > newest && first < newest+100 && !seen[at] {
-			seen[at] = true
-			n++
-		}
-	}
-	return n
-}
-
 func (h *hostile) ref() int  { return h.refs[h.r.IntN(len(h.refs))] }
 func (h *hostile) page() int { return 8 + h.r.IntN(len(h.file)>>12-8) }
 

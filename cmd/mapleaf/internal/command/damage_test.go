@@ -2,12 +2,14 @@ package command
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,14 +21,18 @@ import (
 )
 
 // Damaged files under every command that the program has: each prints what is right or
-// says what is wrong, and none panics, hangs, or prints other data.
+// says what is wrong, and none panics, hangs, prints other data, or takes much memory. What
+// a command has written to is read again.
 //
 //	go test ./cmd/mapleaf/internal/command -run TestDamageCommands -args -damage 500
 
 var (
-	damageTrials = flag.Int("damage", 12, "damaged files under every command")
+	damageTrials = flag.Int("damage", 24, "damaged files under every command")
 	damageSeed   = flag.Uint64("seed", 1, "seed of the damage")
 )
+
+// damageInput is a file with a record p for import.
+const damageInput = "input.deb822"
 
 // commandLines returns a command line for each command below c that takes a file.
 func commandLines(c *cobra.Command, file, dir string) (lines [][]string) {
@@ -51,7 +57,7 @@ func commandLines(c *cobra.Command, file, dir string) (lines [][]string) {
 		case strings.HasPrefix(field, "PAGE"):
 			line = append(line, "9")
 		case field == "INPUT":
-			input := filepath.Join(dir, "input.json")
+			input := filepath.Join(dir, damageInput)
 			line = append(line, input)
 		default:
 			line = append(line, filepath.Join(dir, "other.db"))
@@ -90,111 +96,281 @@ func wantAllCommands(t *testing.T, lines [][]string) {
 	}
 }
 
-// damageFile changes a copy of content in one of some ways.
-func damageFile(r *rand.Rand, content []byte) []byte {
-	file := bytes.Clone(content)
-	page := file[r.IntN(len(file)>>12)<<12:][:4096]
-	switch r.IntN(6) {
-	case 0:
-		page[r.IntN(4096)] ^= 1 << r.IntN(8)
-	case 1:
-		clear(page)
-	case 2:
-		for i := range page {
-			page[i] = byte(r.Uint32())
+// metaDistance is where the second meta begins, after the first one.
+const metaDistance = 16384
+
+// A damageSource is a file to be damaged, with its kin.
+type damageSource struct {
+	pageSize int
+	content  []byte
+	older    [][]byte // the same file after earlier transactions
+	other    []byte   // another file, of the same shape
+	changed  []int    // the metas, and the pages that the last transactions have written
+	late     int      // records that only the redo log has
+}
+
+// page returns the bytes of a page of a file, none if it has no such page.
+func (s *damageSource) page(file []byte, id int) []byte {
+	return file[min(len(file), id*s.pageSize):min(len(file), (id+1)*s.pageSize)]
+}
+
+// anyPage chooses a page: half of the time a meta, or one that was written last, which is
+// a record of the log or a page of the newest state.
+func (s *damageSource) anyPage(r *rand.Rand) int {
+	if r.IntN(2) == 0 {
+		return s.changed[r.IntN(len(s.changed))]
+	}
+	return r.IntN(len(s.content) / s.pageSize)
+}
+
+// damageWays change a file at a page, or return another one.
+var damageWays = []struct {
+	name  string
+	apply func(s *damageSource, r *rand.Rand, file []byte, id int) []byte
+}{
+	{"bit", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		s.page(file, id)[r.IntN(s.pageSize)] ^= 1 << r.IntN(8)
+		return file
+	}},
+	{"byte", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		s.page(file, id)[r.IntN(s.pageSize)] = byte(r.Uint32())
+		return file
+	}},
+	{"word", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		words := []uint32{0, 1, 7, 8, 1 << 16, 1<<31 - 1, 1 << 31, 1<<32 - 1, r.Uint32()}
+		at := r.IntN([]int{16, s.pageSize / 4}[r.IntN(2)]) * 4
+		binary.LittleEndian.PutUint32(s.page(file, id)[at:], words[r.IntN(len(words))])
+		return file
+	}},
+	{"header field", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		s.page(file, id)[r.IntN(64)] += byte(1 + r.IntN(255))
+		return file
+	}},
+	{"zeroed sector", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		clear(s.page(file, id)[r.IntN(s.pageSize/512)*512:][:512])
+		return file
+	}},
+	{"zeroed page", func(s *damageSource, _ *rand.Rand, file []byte, id int) []byte {
+		clear(s.page(file, id))
+		return file
+	}},
+	{"garbage", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		for i := range s.page(file, id) {
+			s.page(file, id)[i] = byte(r.Uint32())
 		}
-	case 3:
-		copy(page, file[r.IntN(len(file)>>12)<<12:][:4096])
-	case 4:
-		page[r.IntN(64)] += byte(1 + r.IntN(255))
-	default:
+		return file
+	}},
+	{"swapped pages", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		other := s.anyPage(r)
+		copy(s.page(file, id), s.page(s.content, other))
+		copy(s.page(file, other), s.page(s.content, id))
+		return file
+	}},
+	{"doubled page", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		copy(s.page(file, id), s.page(file, s.anyPage(r)))
+		return file
+	}},
+	{"older page", func(s *damageSource, r *rand.Rand, file []byte, id int) []byte {
+		copy(s.page(file, id), s.page(s.older[r.IntN(len(s.older))], id))
+		return file
+	}},
+	{"page of another file", func(s *damageSource, _ *rand.Rand, file []byte, id int) []byte {
+		copy(s.page(file, id), s.page(s.other, id))
+		return file
+	}},
+	{"cut", func(s *damageSource, r *rand.Rand, file []byte, _ int) []byte {
 		return file[:1+r.IntN(len(file)-1)]
+	}},
+}
+
+// damage returns a copy of the file, damaged in the given way.
+func (s *damageSource) damage(r *rand.Rand, way int) []byte {
+	return damageWays[way].apply(s, r, bytes.Clone(s.content), s.anyPage(r))
+}
+
+// A damageKind says how a file is made and left.
+type damageKind struct {
+	pageSize int
+	killed   bool // as a process leaves it that is killed, else after Close
+	late     int  // killed with so many records in the redo log
+}
+
+var damageKinds = []damageKind{
+	{pageSize: 4096}, {pageSize: 16384, killed: true}, {pageSize: 4096, killed: true, late: 12},
+	{pageSize: 16384}, {pageSize: 4096, killed: true},
+}
+
+// newDamageSource makes a file with 1500 records in a/b, long values beside it and free
+// pages, and its kin.
+func newDamageSource(t *testing.T, kind damageKind) *damageSource {
+	t.Helper()
+	s := &damageSource{pageSize: kind.pageSize, late: kind.late}
+	s.other, _ = damageContent(t, kind, "another file's")
+	s.content, s.older = damageContent(t, kind, "number")
+	for range 4 {
+		if s.late == 0 || s.onlyInLog(t) {
+			break
+		}
+		s.content, s.older = damageContent(t, kind, "number") // it was idle for seconds
+	}
+	s.changed = []int{0, metaDistance / s.pageSize}
+	before := s.older[min(3, len(s.older)-1)]
+	for id := range len(s.content) / s.pageSize {
+		if !bytes.Equal(s.page(s.content, id), s.page(before, id)) {
+			s.changed = append(s.changed, id)
+		}
+	}
+	if len(s.changed) < max(4, s.late) || s.late > 0 && !s.onlyInLog(t) {
+		t.Fatalf("with %d late records, the last transactions have changed the pages %v", s.late,
+			s.changed)
+	}
+	file := s.write(t)
+	must(t, "", "check", file)
+	if out := must(t, "", "scan", file, "--bucket", "a/b"); out != damageLines(s.late, nil) {
+		t.Fatalf("a/b holds %.200q", out)
+	}
+	return s
+}
+
+// write writes the file as it was made.
+func (s *damageSource) write(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(file, s.content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return file
 }
 
-// damageContent returns a file with 1500 records in a/b, long values beside it and free
-// pages, after Close or as a process leaves it that is killed.
-func damageContent(t *testing.T, pageSize int, killed bool) []byte {
+// onlyInLog reports whether no page has any of the late records.
+func (s *damageSource) onlyInLog(t *testing.T) bool {
+	t.Helper()
+	file := s.write(t)
+	dropped := file + ".dropped"
+	must(t, "", "surgery", "drop-log", file, dropped)
+	return !strings.Contains(must(t, "", "scan", dropped, "--bucket", "a/b"), "late")
+}
+
+// damageRecords puts the 1500 records, whose values contain word.
+func damageRecords(word string) func(b *mapleaf.Bucket) error {
+	return func(b *mapleaf.Bucket) error {
+		for i := range 1500 {
+			key, value := fmt.Sprintf("key %04d", i), fmt.Sprintf("the value of %s %04d", word, i)
+			if err := b.Put([]byte(key), []byte(value)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// damageContent returns a file and what it was after earlier transactions.
+func damageContent(t *testing.T, kind damageKind, word string) (content []byte, older [][]byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "test.db")
-	db, err := mapleaf.Open(file, 0o600, &mapleaf.Options{PageSize: pageSize, NoSync: true})
+	o := &mapleaf.Options{PageSize: kind.pageSize, NoSync: true, LogSize: -1}
+	if kind.late > 0 { // with Lazy, the log begins at once
+		o = &mapleaf.Options{PageSize: kind.pageSize, Lazy: true, LogSize: 64 << 10}
+	}
+	db, err := mapleaf.Open(file, 0o600, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, change := range []func(b *mapleaf.Bucket) error{
-		func(b *mapleaf.Bucket) error {
-			for i := range 1500 {
-				key, value := fmt.Sprintf("key %04d", i), fmt.Sprintf("the value of number %04d", i)
-				if err := b.Put([]byte(key), []byte(value)); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+	changes := []func(b *mapleaf.Bucket) error{
+		damageRecords("old"), damageRecords(word),
 		func(b *mapleaf.Bucket) error {
 			return b.Put([]byte("gone"), bytes.Repeat([]byte("gone"), 25_000))
 		},
 		func(b *mapleaf.Bucket) error { return b.Delete([]byte("gone")) },
-	} {
-		if err := db.Update(func(tx *mapleaf.Tx) error {
-			long, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("long")})
-			if err == nil {
-				err = long.Put(fmt.Append(nil, tx.ID()), bytes.Repeat([]byte("long"), 10_000))
-			}
-			if err != nil {
-				return err
-			}
-			b, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("b")})
-			if err != nil {
-				return err
-			}
-			return change(b)
-		}); err != nil {
+	}
+	for i := range kind.late {
+		changes = append(changes, func(b *mapleaf.Bucket) error {
+			return b.Put(fmt.Appendf(nil, "late %02d", i), fmt.Appendf(nil, "late %s %02d", word, i))
+		})
+	}
+	for i, change := range changes {
+		err := db.Update(func(tx *mapleaf.Tx) error { return damageChange(tx, i, change) })
+		if err == nil && kind.late > 0 {
+			err = db.Sync() // so that the next record calls this one durable
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+		if i < min(4, len(changes)-1) || i == 9 {
+			older = append(older, damagePages(t, file, kind.pageSize))
+		}
 	}
-	if !killed {
-		err = db.Close()
+	if kind.killed {
+		content = damagePages(t, file, kind.pageSize)
 	}
-	content, readErr := os.ReadFile(file)
-	if killed {
-		err = db.Close()
-	}
-	if err = errors.Join(err, readErr); err != nil {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	content = bytes.TrimRight(content, "\x00") // what is set aside behind the last page
-	content = append(content, make([]byte, -len(content)&(pageSize-1))...)
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
+	if !kind.killed {
+		content = damagePages(t, file, kind.pageSize)
 	}
-	must(t, "", "check", file)
-	return content
+	return content, older
 }
 
+// damageChange makes a change to a/b, and with the first ones to a bucket beside it.
+func damageChange(tx *mapleaf.Tx, i int, change func(b *mapleaf.Bucket) error) error {
+	if i < 4 {
+		long, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("long")})
+		if err != nil {
+			return err
+		}
+		err = long.Put(fmt.Append(nil, tx.ID()), bytes.Repeat([]byte("long"), 10_000))
+		if err != nil {
+			return err
+		}
+	}
+	b, err := makeBucket(tx, bucketPath{[]byte("a"), []byte("b")})
+	if err != nil {
+		return err
+	}
+	return change(b)
+}
+
+// damagePages returns the pages of a file without what is set aside behind the last one.
+func damagePages(t *testing.T, file string, pageSize int) []byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.TrimRight(content, "\x00")
+	return append(content, make([]byte, -len(content)&(pageSize-1))...)
+}
+
+// damageAllocMax is how many bytes a command may allocate, in all.
+const damageAllocMax = 32 << 20
+
 func TestDamageCommands(t *testing.T) {
-	contents := [][]byte{
-		damageContent(t, 4096, false), damageContent(t, 16384, true),
-		damageContent(t, 4096, true), damageContent(t, 16384, false),
+	var sources []*damageSource // as many as have no divisor with the ways in common
+	for _, kind := range damageKinds {
+		sources = append(sources, newDamageSource(t, kind))
 	}
 	r := rand.New(rand.NewPCG(*damageSeed, 0))
-	refused, ran := 0, 0
+	refused, ran, most := 0, 0, uint64(0)
 	for trial := range *damageTrials {
-		damaged, dir := damageFile(r, contents[trial%len(contents)]), t.TempDir()
-		file := filepath.Join(dir, "damaged.db")
-		lines := commandLines(newRoot(newApp(Standard())), file, dir)
+		s, way := sources[trial%len(sources)], trial%len(damageWays)
+		v := &damageVictim{damageSource: s, dir: t.TempDir(), damaged: s.damage(r, way)}
+		v.file = filepath.Join(v.dir, "damaged.db")
+		lines := commandLines(newRoot(newApp(Standard())), v.file, v.dir)
 		wantAllCommands(t, lines)
 		for _, line := range lines {
-			if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			if err := os.WriteFile(v.file, v.damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			what := fmt.Sprintf("trial %d, seed %d: mapleaf %q", trial, *damageSeed, line)
+			what := fmt.Sprintf("trial %d, seed %d, %s: mapleaf %q", trial, *damageSeed,
+				damageWays[way].name, line)
 			ran++
-			if !runDamaged(t, what, line, dir) {
+			fine, allocated := v.run(t, what, line)
+			if !fine {
 				refused++
 			}
-			wantUnchanged(t, line[0], file, damaged)
+			most = max(most, allocated)
+			v.wantAfter(t, line[0], fine)
 			if t.Failed() {
 				t.Fatal(what)
 			}
@@ -203,38 +379,86 @@ func TestDamageCommands(t *testing.T) {
 	if ran != len(damageCommands)*(*damageTrials) || refused == 0 {
 		t.Errorf("%d commands ran, %d told of damage", ran, refused)
 	}
-	t.Logf("%d commands on %d damaged files, %d told of damage", ran, *damageTrials, refused)
+	t.Logf("%d commands on %d damaged files, %d told of damage; one allocated %d bytes at most",
+		ran, *damageTrials, refused, most)
 }
 
-// wantUnchanged fails the test if a command that does not write has changed the file.
-func wantUnchanged(t *testing.T, name, file string, content []byte) {
+// A damageVictim is a damaged file on which commands run.
+type damageVictim struct {
+	*damageSource
+	dir, file string
+	damaged   []byte
+}
+
+// lateMin is how many of the late records a reader gets at least who gets no error: the
+// last one may be missing, as if it had been torn by a crash. An older meta in the place
+// of the newest one takes the log with it.
+func (v *damageVictim) lateMin() int {
+	n := min(len(v.damaged), 2*metaDistance)
+	if v.late == 0 || !bytes.Equal(v.damaged[:n], v.content[:n]) {
+		return 0
+	}
+	return v.late - 1
+}
+
+// wantAfter fails the test unless a command has left the file as it was; or has written
+// what it should, and whoever reads the file then gets right data, or an error.
+func (v *damageVictim) wantAfter(t *testing.T, name string, fine bool) {
 	t.Helper()
-	if slices.Contains([]string{"del", "demo", "import", "put"}, name) {
+	change, writes := damageChanges[name]
+	if !writes {
+		after, err := os.ReadFile(v.file)
+		if err != nil || !bytes.Equal(after, v.damaged) {
+			t.Errorf("the file was changed: %v", err)
+		}
 		return
 	}
-	after, err := os.ReadFile(file)
-	if err != nil || !bytes.Equal(after, content) {
-		t.Errorf("the file was changed: %v", err)
+	scanned := mapleafCommand("", "scan", v.file, "--bucket", "a/b")
+	change.mayBe = !fine
+	v.wantScanned(t, scanned.out, scanned.code == ExitFine, &change)
+	checked := mapleafCommand("", "check", v.file)
+	if checked.code == ExitFine && scanned.code != ExitFine {
+		t.Errorf("check finds nothing, and scan does: %s", scanned.err)
 	}
 }
 
-// runDamaged runs a command on a damaged file, and reports whether all was fine.
-func runDamaged(t *testing.T, what string, line []string, dir string) bool {
+// A damageEdit is what a command changes in a/b.
+type damageEdit struct {
+	key, line string // the line is what scan prints, nothing if the record is deleted
+	mayBe     bool   // else it is there
+}
+
+var damageChanges = map[string]damageEdit{
+	"del":    {key: "key 0100"},
+	"put":    {key: "key 0100", line: "key 0100\ta value\n"},
+	"import": {key: "p", line: "p\t{\"Version\":\"1\"}\n"},
+}
+
+// run runs a command on the damaged file, and reports whether all was fine, and how many
+// bytes were allocated.
+func (v *damageVictim) run(t *testing.T, what string, line []string) (bool, uint64) {
 	t.Helper()
-	input := filepath.Join(dir, "input.json")
-	if err := os.WriteFile(input, []byte(`{"Package": "p", "Version": "1"}`+"\n"), 0o600); err != nil {
+	input := filepath.Join(v.dir, damageInput)
+	if err := os.WriteFile(input, []byte("Package: p\nVersion: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	other := filepath.Join(dir, "other.db")
+	other := filepath.Join(v.dir, "other.db")
 	_ = os.RemoveAll(other) // what the last command has made
 	watchdog := time.AfterFunc(time.Minute, func() { panic(what + " hangs") })
 	defer watchdog.Stop()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	got := mapleafCommand("", line...)
+	runtime.ReadMemStats(&after)
+	allocated := after.TotalAlloc - before.TotalAlloc
+	if allocated > damageAllocMax {
+		t.Errorf("it allocates %d bytes for a file of %d", allocated, len(v.damaged))
+	}
 	fine := got.code == ExitFine
 	if strings.Contains(got.err, "internal error") || strings.Contains(got.err, "goroutine ") {
 		t.Errorf("it panics: %s", got.err)
 	}
-	if got.code == ExitUsage && !strings.Contains(got.err, "usage") {
+	if got.code == ExitUsage {
 		t.Errorf("exit code %d: %s", got.code, got.err)
 	}
 	if !fine && got.err == "" && got.out == "" {
@@ -246,33 +470,87 @@ func runDamaged(t *testing.T, what string, line []string, dir string) bool {
 			t.Errorf("other data: %.200q", got.out)
 		}
 	case "scan":
-		wantScanned(t, got.out, fine)
+		v.wantScanned(t, got.out, fine, nil)
 	case "check":
 		wantChecked(t, line[1], got)
 	case "recover":
 		// Exit code 0 says that everything is there. With a guess, there may be too much.
-		if saved := mapleafCommand("", "scan", other, "--bucket", "a/b"); fine || saved.code == ExitFine {
-			wantScanned(t, saved.out, fine)
+		if saved := mapleafCommand("", "scan", other, "--bucket", "a/b"); fine {
+			v.wantScanned(t, saved.out, true, nil)
+		} else if saved.code == ExitFine {
+			wantSaved(t, saved.out)
 		}
 		if made := mapleafCommand("", "check", other); fine && made.code != ExitFine {
 			t.Errorf("what was saved is damaged: %s", made.out)
 		}
 	}
-	return fine
+	return fine, allocated
 }
 
-// wantScanned fails the test unless what scan prints has each key with its value, and
-// every key if all was fine.
-func wantScanned(t *testing.T, out string, fine bool) {
+// damageLines returns what scan prints of a/b with so many late records.
+func damageLines(late int, edit *damageEdit) string {
+	var b strings.Builder
+	for i := range 1500 {
+		key := fmt.Sprintf("key %04d", i)
+		if edit != nil && edit.key == key {
+			b.WriteString(edit.line)
+			continue
+		}
+		fmt.Fprintf(&b, "%s\tthe value of number %04d\n", key, i)
+	}
+	for i := range late {
+		fmt.Fprintf(&b, "late %02d\tlate number %02d\n", i, i)
+	}
+	if edit != nil && !strings.HasPrefix(edit.key, "key ") {
+		b.WriteString(edit.line)
+	}
+	return b.String()
+}
+
+// wantScanned fails the test unless what scan prints is what a/b holds, with the edit if
+// there is one: all of it if all was fine, else what comes before some place.
+func (v *damageVictim) wantScanned(t *testing.T, out string, fine bool, edit *damageEdit) {
 	t.Helper()
-	for text := range strings.Lines(out) {
-		if n := strings.Index(text, "key "); n >= 0 && len(text) >= n+8 &&
-			strings.Contains(text, "number") && !strings.Contains(text, "number "+text[n+4:n+8]) {
-			t.Errorf("other data: %.200q", text)
+	least := v.lateMin()
+	if least == 0 { // the state may be that before the last transaction
+		out = strings.TrimPrefix(out, "gone\t"+strings.Repeat("gone", 25_000)+"\n")
+	}
+	edits := []*damageEdit{edit}
+	if edit != nil && edit.mayBe {
+		edits = append(edits, nil)
+	}
+	for _, edit := range edits {
+		for late := least; late <= v.late; late++ {
+			all := damageLines(late, edit)
+			if out == all || !fine && strings.HasPrefix(all, out) {
+				return
+			}
 		}
 	}
-	if lines := strings.Count(out, "\n"); fine && lines < 1500 {
-		t.Errorf("only %d of 1500 records, and no error", lines)
+	whole := damageLines(v.late, edit)
+	at := 0
+	for at < min(len(out), len(whole)) && out[at] == whole[at] {
+		at++
+	}
+	t.Errorf("other data (fine: %t): %.200q, not %.200q", fine, out[max(0, at-30):],
+		whole[max(0, at-30):])
+}
+
+// wantSaved fails the test unless each record that was saved as a guess has been in the
+// file.
+func wantSaved(t *testing.T, out string) {
+	t.Helper()
+	for text := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), "\t")
+		number, isKey := strings.CutPrefix(key, "key ")
+		late, isLate := strings.CutPrefix(key, "late ")
+		switch {
+		case isKey && (value == "the value of number "+number || value == "the value of old "+number),
+			isLate && value == "late number "+late,
+			key == "gone" && value == strings.Repeat("gone", 25_000):
+		default:
+			t.Errorf("what was saved was never in the file: %.200q", text)
+		}
 	}
 }
 
