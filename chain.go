@@ -30,10 +30,11 @@ import (
 // freed tell which readers could still see the pages, so that another process
 // can tell free from pending.
 //
-// The chain is kept short by copying forward: when it is more than twice as long
-// as its live entries need, each commit says again what its oldest links say and
-// still holds, and then drops those links. That is bounded by what the commit
-// writes anyway, so its cost depends on what it changes and not on how much is free.
+// The chain is kept short by copying forward: when it is more than twice as long as its
+// live entries need (four times, for large commits), each commit says again what its
+// oldest links say and still holds, and then drops those links. That is bounded by what
+// the commit writes anyway, so its cost depends on what it changes and not on how much is
+// free.
 //
 // Invariants:
 //
@@ -142,14 +143,22 @@ func (c *chain) pagesFor(n int) int { return (n + c.capacity - 1) / c.capacity }
 // chainSlack is how many links more than twice the least number a chain may have.
 const chainSlack = 8
 
+// chainBulk is how many times the least number of links it may have beside commits of
+// many links. What these free the next ones take: the older a link gets, the less of it
+// is left to copy, and with twice the least number a random load takes a tenth longer.
+const chainBulk = 4
+
 // budget returns how many of the oldest links a commit with so many entries of
 // its own may drop, and how many records it may copy forward for that. A small
 // commit copies what its one link has room for; the copying then adds no page.
 func (c *chain) budget(entries int) (links, records int) {
-	if len(c.links) <= 2*c.pagesFor(c.tree.Len())+chainSlack {
+	own, times := max(1, c.pagesFor(entries)), 2
+	if own > 1 {
+		times = chainBulk
+	}
+	if len(c.links) <= times*c.pagesFor(c.tree.Len())+chainSlack {
 		return 0, 0
 	}
-	own := max(1, c.pagesFor(entries))
 	if own == 1 {
 		return dropLimit(own), max(c.capacity/2, c.capacity-entries)
 	}

@@ -106,6 +106,46 @@ func TestChainStaysShort(t *testing.T) {
 	}
 }
 
+// Large commits copy less of the chain, and the small ones after them shorten it.
+func TestChainOfLargeCommits(t *testing.T) {
+	db := mustOpen(t, tempPath(t), &Options{wrapFile: wrapLazy, NoSync: true, LogSize: -1})
+	r := testRand(t, 45)
+	length := func() (links, least int) {
+		db.store.writing.Lock()
+		defer db.store.writing.Unlock()
+		c := &db.store.chain
+		return len(c.links), c.pagesFor(c.tree.Len())
+	}
+	change := func(puts int) {
+		err := db.Update(func(t *Tx) error {
+			b, err := t.CreateBucketIfNotExists(testBucket)
+			for i := 0; i < puts && err == nil; i++ {
+				key := fmt.Appendf(nil, "%016x", r.Uint64()>>(r.IntN(2)*50))
+				err = b.Put(key, make([]byte, 100))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 60 {
+		change(1500)
+		links, least := length()
+		if most := chainBulk*least + chainSlack + 40; links > most {
+			t.Fatalf("the chain has %d links, and needs %d", links, least)
+		}
+	}
+	sameChain(t, db)
+	for range 400 {
+		change(1)
+	}
+	if links, least := length(); links > 2*least+chainSlack+4 {
+		t.Errorf("after small commits the chain has %d links, and needs %d", links, least)
+	}
+	sameChain(t, db)
+}
+
 // scatter makes a database in which every other one of many pages is free. The
 // pages between them are in no tree, so that the file takes no room on the drive.
 func scatter(t *testing.T, path string, free int) {

@@ -82,7 +82,7 @@
 //	power loss: new files     TestNamesAreDurable,                    each way once
 //	                          TestPowerLossOfCompact                  2,000 states
 //	kill -9: default, Lazy,   TestKill                                2,000 kills
-//	NoSync                    TestTorture, 8 processes, two modes     7,428 kills
+//	NoSync                    TestTorture, 8 processes                7,428 kills
 //	a call that fails         TestEveryCallOfTheSystemFails           4,743 calls
 //	                          TestFullDisk, TestFileSizeLimit,        each way once
 //	                          TestInterruptedCalls
