@@ -304,13 +304,13 @@ func (s *store) runCheckpoint(e *epoch) {
 		s.fail(err)
 	}
 	if s.failed() == nil {
-		_ = s.checkpoint(e, s.bulk, e.sync) // the next call gets its error
+		_ = s.checkpoint(e, true, e.sync) // the next call gets its error
 	}
 }
 
 // checkpoint writes an epoch that is durable by the log, or of which nothing has to be,
-// through f. The caller holds writing.
-func (s *store) checkpoint(e *epoch, f file, durable bool) error {
+// through the second descriptor if it goes on beside commits. The caller holds writing.
+func (s *store) checkpoint(e *epoch, bulk, durable bool) error {
 	if err := s.failed(); err != nil { // K3
 		return err
 	}
@@ -323,6 +323,10 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 	slices.SortFunc(w.pages, comparePages)
 	s.seal(w.pages, e.last())
 	s.composeMeta(w)
+	f := s.file
+	if bulk {
+		f = s.bulk
+	}
 	var pace *pacer
 	if durable {
 		pace = &pacer{f: f}
@@ -337,7 +341,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 		durable = s.syncedAfter(e)
 	}
 	if durable {
-		if err := s.syncFile(f); err != nil {
+		if err := s.syncFile(bulk); err != nil {
 			return err
 		}
 	}
@@ -345,7 +349,7 @@ func (s *store) checkpoint(e *epoch, f file, durable bool) error {
 		return s.fail(err)
 	}
 	if durable {
-		if err := s.syncFile(f); err != nil {
+		if err := s.syncFile(bulk); err != nil {
 			return err
 		}
 	}

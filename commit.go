@@ -282,7 +282,7 @@ func (s *store) fail(cause error) error {
 // sync makes everything written so far durable (K4).
 func (s *store) sync() error {
 	published := s.published.Load()
-	if err := s.syncFile(s.file); err != nil {
+	if err := s.syncFile(false); err != nil {
 		return err
 	}
 	if published != nil {
@@ -293,17 +293,17 @@ func (s *store) sync() error {
 
 // syncFile syncs by one of the two descriptors, of which none syncs twice at once: the
 // system tells of an error of the drive once for each.
-func (s *store) syncFile(f file) error {
-	one := &s.syncingBulk
-	if f == s.file { // the last checkpoint goes through it, too
-		one = &s.syncing
+func (s *store) syncFile(bulk bool) error {
+	f, one := s.file, &s.syncing
+	if bulk {
+		f, one = s.bulk, &s.syncingBulk
 	}
 	one.Lock()
 	defer one.Unlock()
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if f == s.file {
+	if !bulk {
 		s.unsynced.Store(false)
 		s.loose.Store(false)
 	}

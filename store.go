@@ -328,7 +328,7 @@ func (s *store) finalState() error {
 	}
 	s.free.reclaim(nil)
 	if e, ok := s.finalEpoch(); ok {
-		if err := s.checkpoint(e, s.file, true); err != nil {
+		if err := s.checkpoint(e, false, true); err != nil {
 			return err
 		}
 	}
@@ -382,7 +382,7 @@ func (s *store) endLog() error {
 	if err := s.makeRoom(s.mu.head.TxID); err != nil {
 		return err
 	}
-	if err := s.checkpoint(e, s.file, true); err != nil {
+	if err := s.checkpoint(e, false, true); err != nil {
 		return err
 	}
 	s.mu.Lock()
