@@ -133,7 +133,8 @@ func newFile(dst string, src *openFile, overwrite bool,
 	}
 	err = mmapfile.SyncDir(filepath.Dir(dst))
 	if err != nil && !overwrite { // else the file that had the name is gone by now
-		err = errors.Join(err, uncreate(dst, id, &Options{OpenFile: mmapfile.OpenOS}))
+		o := &Options{OpenFile: mmapfile.OpenOS, AllowNetwork: true}
+		err = errors.Join(err, uncreate(dst, id, o))
 	}
 	return err
 }
