@@ -70,10 +70,10 @@ func checkValue(key, value []byte, size int, version uint64) error {
 		second := word + weyl
 		third := second + weyl
 		fourth := third + weyl
-		wrong := binary.LittleEndian.Uint64(four) ^ word |
-			binary.LittleEndian.Uint64(four[8:]) ^ second |
-			binary.LittleEndian.Uint64(four[16:]) ^ third |
-			binary.LittleEndian.Uint64(four[24:]) ^ fourth
+		wrong := (binary.LittleEndian.Uint64(four) ^ word) |
+			(binary.LittleEndian.Uint64(four[8:]) ^ second) |
+			(binary.LittleEndian.Uint64(four[16:]) ^ third) |
+			(binary.LittleEndian.Uint64(four[24:]) ^ fourth)
 		if wrong != 0 {
 			return valueError(key, value, size)
 		}
