@@ -89,8 +89,8 @@ func encodeChain(body []byte, prev tx.Ref, entries []chainEntry) {
 func decodeChain(id tx.PageID, body []byte, first tx.PageID, newest tx.TxID) (
 	prev tx.Ref, entries []chainEntry, err error) {
 	le := binary.LittleEndian
-	n := int(le.Uint32(body[chainCount:]))
-	if n > (len(body)-chainHead)/chainEntrySize {
+	n := le.Uint32(body[chainCount:])
+	if uint64(n) > uint64(len(body)-chainHead)/chainEntrySize { // 32-bit ints are too small
 		return prev, nil, tx.Corrupt(id, "chain page has %d entries", n)
 	}
 	entries = make([]chainEntry, n)
