@@ -193,9 +193,8 @@ const (
 // errInjected is what a failing call returns.
 var errInjected = errors.New("injected failure")
 
-// A recorder is a file that remembers every call, and can let one fail.
+// A recorder remembers every call on the files that it wraps, and can let one fail.
 type recorder struct {
-	file
 	mu     sync.Mutex
 	ops    []op
 	calls  int
@@ -204,11 +203,8 @@ type recorder struct {
 	slow   time.Duration // what a sync takes at least
 }
 
-// wrap returns Options.wrapFile for the recorder.
-func (r *recorder) wrap(f file) file {
-	r.file = f
-	return r
-}
+// wrap is Options.wrapFile, for each descriptor of a file.
+func (r *recorder) wrap(f file) file { return recordedFile{f, r} }
 
 // call counts a call, notes it, and says whether it fails.
 func (r *recorder) call(o op) error {
@@ -277,63 +273,65 @@ func (r *recorder) failIn(n int) {
 	}
 }
 
-func (r *recorder) ReadAt(p []byte, off int64) (int, error) {
-	if err := r.call(op{kind: opRead}); err != nil {
+// A recordedFile is a file whose calls a recorder sees.
+type recordedFile struct {
+	file
+	r *recorder
+}
+
+func (f recordedFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.r.call(op{kind: opRead}); err != nil {
 		return 0, err
 	}
-	return r.file.ReadAt(p, off)
+	return f.file.ReadAt(p, off)
 }
 
-func (r *recorder) WriteVec(bufs [][]byte, off int64) error {
+func (f recordedFile) WriteVec(bufs [][]byte, off int64) error {
 	all := slices.Concat(bufs...)
-	if err := r.call(op{kind: opWrite, off: off, data: all}); err != nil {
+	if err := f.r.call(op{kind: opWrite, off: off, data: all}); err != nil {
 		half := [][]byte{all[:len(all)/2]}
-		return errors.Join(err, r.file.WriteVec(half, off)) // a torn write
+		return errors.Join(err, f.file.WriteVec(half, off)) // a torn write
 	}
-	return r.file.WriteVec(bufs, off)
+	return f.file.WriteVec(bufs, off)
 }
 
-func (r *recorder) WriteVecDurable(bufs [][]byte, off int64) error {
+func (f recordedFile) WriteVecDurable(bufs [][]byte, off int64) error {
 	all := slices.Concat(bufs...)
-	time.Sleep(r.slow)
-	if err := r.WriteVec(bufs, off); err != nil {
+	time.Sleep(f.r.slow)
+	if err := f.WriteVec(bufs, off); err != nil {
 		return err
 	}
-	if err := r.call(op{kind: opDurable, off: off, size: int64(len(all))}); err != nil {
+	if err := f.r.call(op{kind: opDurable, off: off, size: int64(len(all))}); err != nil {
 		return err
 	}
-	return r.file.WriteVecDurable(bufs, off)
+	return f.file.WriteVecDurable(bufs, off)
 }
 
-func (r *recorder) WriteBack(off, n int64) error { return r.file.WriteBack(off, n) }
-
-func (r *recorder) StartWriteBack(off, n int64) error { return r.file.StartWriteBack(off, n) }
-
-func (r *recorder) Allocate(size int64) error {
-	if err := r.call(op{kind: opAllocate, size: size}); err != nil {
+func (f recordedFile) Allocate(size int64) error {
+	if err := f.r.call(op{kind: opAllocate, size: size}); err != nil {
 		return err
 	}
-	return r.file.Allocate(size)
+	return f.file.Allocate(size)
 }
 
-func (r *recorder) Truncate(size int64) error {
-	if err := r.call(op{kind: opTruncate, size: size}); err != nil {
+func (f recordedFile) Truncate(size int64) error {
+	if err := f.r.call(op{kind: opTruncate, size: size}); err != nil {
 		return err
 	}
-	return r.file.Truncate(size)
+	return f.file.Truncate(size)
 }
 
-func (r *recorder) Sync() error {
-	time.Sleep(r.slow)
-	if err := r.call(op{kind: opSync}); err != nil {
+func (f recordedFile) Sync() error {
+	time.Sleep(f.r.slow)
+	if err := f.r.call(op{kind: opSync}); err != nil {
 		return err
 	}
-	return r.file.Sync()
+	return f.file.Sync()
 }
 
 // Drive reads through the recorder, so that those reads fail in their turn, too.
-func (r *recorder) Drive() (mmapfile.DriveReader, error) {
-	return driveRecorder{cacheReader{r.file}, r}, nil
+func (f recordedFile) Drive() (mmapfile.DriveReader, error) {
+	return driveRecorder{cacheReader{f.file}, f.r}, nil
 }
 
 type driveRecorder struct {
@@ -348,11 +346,11 @@ func (d driveRecorder) ReadAt(p []byte, off int64) (int, error) {
 	return d.cacheReader.ReadAt(p, off)
 }
 
-func (r *recorder) Size() (int64, error) {
-	if err := r.call(op{kind: opSize}); err != nil {
+func (f recordedFile) Size() (int64, error) {
+	if err := f.r.call(op{kind: opSize}); err != nil {
 		return 0, err
 	}
-	return r.file.Size()
+	return f.file.Size()
 }
 
 // lazyFile is a file whose Sync does nothing, for tests that open many files and
