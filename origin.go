@@ -51,7 +51,7 @@ type finder struct {
 }
 
 // findOrigin decides which state is taken.
-func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
+func findOrigin(s *scrap, slots [2]metaSlot) *origin {
 	f := &finder{s: s, slots: slots, o: &origin{}}
 	metas := f.metas()
 	switch {
@@ -72,11 +72,11 @@ func findOrigin(s *scrap, slots [2]metaSlot) (*origin, error) {
 	}
 	f.o.lost = true
 	f.search()
-	o, err := f.done()
+	o := f.done()
 	if o.known {
 		o.younger = f.younger()
 	}
-	return o, err
+	return o
 }
 
 // search looks for a state that is younger than that of the meta. Of those from which the
@@ -176,7 +176,7 @@ func (f *finder) take(m *meta) {
 }
 
 // done reads the log of the origin.
-func (f *finder) done() (*origin, error) {
+func (f *finder) done() *origin {
 	o := f.o
 	next := 0
 	if o.meta == nil {
@@ -192,7 +192,7 @@ func (f *finder) done() (*origin, error) {
 	if end := o.trail.end(); o.meta != nil && o.meta.durable > end {
 		o.trail.lose(end.Next(), o.meta.durable)
 	}
-	return o, nil
+	return o
 }
 
 // proven reports whether everything is in the file that the commit of m has written.

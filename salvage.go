@@ -137,11 +137,12 @@ func (r *SalvageReport) Complete() bool {
 // says which ranges of which buckets are missing, and what is a guess: records of which
 // the file does not prove that they belong to its newest state, or to that bucket.
 //
-// An error means that there is no new database (but see Overwrite): fs.ErrExist if dst
-// exists, ErrTimeout if another process has src open, ErrInvalid if
-// nothing in the file is of a Mapleaf database, ErrVersionMismatch, the error of ctx if
-// that is done first, or what reading src or writing dst has returned. Pages that
-// cannot be read are no error. Nil options are the zero value.
+// An error means that there is no new database (but see Overwrite; if the last step
+// failed, it may also be there because it could not be removed): fs.ErrExist if dst
+// exists, ErrTimeout if another process has src open, ErrInvalid if nothing in the file
+// is of a Mapleaf database, ErrVersionMismatch, the error of ctx if that is done first,
+// or what reading src or writing dst has returned. Pages that cannot be read are no
+// error. Nil options are the zero value.
 func Salvage(ctx context.Context, dst, src string, options *SalvageOptions) (
 	_ *SalvageReport, err error) {
 	var o SalvageOptions
@@ -222,9 +223,7 @@ func (w *salvager) read(f file) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.origin, err = findOrigin(s, slots); err != nil {
-		return err
-	}
+	w.origin = findOrigin(s, slots)
 	r := w.report
 	r.PageSize, r.Read = s.pageSize, uint64(len(s.state))-min(uint64(s.first), uint64(len(s.state)))
 	r.State, r.TxID, r.Notes = w.origin.what, int(w.origin.txid), w.origin.notes

@@ -20,8 +20,10 @@ import (
 // Invariants:
 //
 //	W1 A copy is made under a name of its own beside dst, and gets its name when it
-//	   is whole, durable and closed. If that fails, nothing is left behind, unless a
-//	   file was replaced and only the new name could not be made durable.
+//	   is whole, durable and closed. If that fails, nothing is left behind, unless only
+//	   the new name could not be made durable: then the copy stays where it has
+//	   replaced a file, where somebody has opened it meanwhile, and where its mode
+//	   lets nobody write, which removing it safely needs.
 //	W2 A write transaction of the copy holds salvageTxMax bytes and one value at most.
 
 // salvageTxMax is how many bytes of keys and values a transaction of the copy takes.

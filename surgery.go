@@ -147,7 +147,7 @@ const problemsMax = 1000
 // after. If only one meta verifies, the copy opens at that one.
 //
 // The copy is checked, and what is wrong with it is part of the report. An error means
-// that there is no copy (but see Overwrite): fs.ErrExist if dst exists, ErrTimeout,
+// that there is no copy, as for Salvage: fs.ErrExist if dst exists, ErrTimeout,
 // ErrInvalid, ErrChecksum if no meta verifies, *CorruptError if the file is
 // too short for the state. Nil options are the zero value.
 func RevertMeta(ctx context.Context, dst, src string, o *SurgeryOptions) (

@@ -207,13 +207,14 @@ func (s *Snapshot) Reuse(p *Page) {
 func (s *Snapshot) unmark(id PageID, count uint32) {
 	first := min(uint64(id), uint64(len(s.Nodes)))
 	end := min(uint64(id)+uint64(count), uint64(len(s.Nodes)))
-	for i := range s.Nodes[first:end] {
+	nodes, extents := s.Nodes[first:end], s.Extents[first:end]
+	for i := range nodes {
 		// Most were never noted: these are not written to.
-		if p := &s.Nodes[first:][i]; p.Load() != 0 {
-			p.Store(0)
+		if nodes[i].Load() != 0 {
+			nodes[i].Store(0)
 		}
-		if p := &s.Extents[first:][i]; p.Load() != 0 {
-			p.Store(0)
+		if extents[i].Load() != 0 {
+			extents[i].Store(0)
 		}
 	}
 }
