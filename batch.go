@@ -13,8 +13,8 @@ import (
 // until its epoch ends; only who holds the writer lock adds to it.
 //
 // A batch becomes durable in one of two ways: by a record in the log that holds
-// its operations; or by its epoch's pages, where there is no log, or where they are
-// fewer bytes than what the operations would cost.
+// its operations; or by its epoch's pages, where there is no log, or where the
+// operations fill them (byPages).
 //
 // Invariants:
 //

@@ -66,6 +66,9 @@ const (
 	// logPays is how many bytes a log would have saved when one is begun.
 	logPays = 512 << 10
 
+	// pageModeExtra is about what a commit by pages writes besides those that it changes.
+	pageModeExtra = 4
+
 	// recordBufMax is how large a buffer for records may be that is kept.
 	recordBufMax = 1 << 20
 )
@@ -198,21 +201,22 @@ func (s *store) logSize(e *epoch) int64 {
 	return int64(s.log.extents[e.log].count) << s.shift
 }
 
-// byPages decides how the transaction becomes durable: by pages if there is no log,
-// if its operations are not known or do not fit, or if the pages of the whole epoch
-// are no more bytes than its operations, counting what the pages of this one will
-// cost in any case. The caller holds mu.
+// byPages decides how the transaction becomes durable: by pages if there is no log, if
+// its operations are not known or do not fit, or if it fills its pages: if those of the
+// whole epoch, and the links and the meta of a commit, are no more bytes than the record
+// and once more the operations. What is loaded in key order touches hardly a page again:
+// with a log, all of it would be written twice. The caller holds mu.
 func (s *store) byPages(w *writer, ops []byte, pages int, r *room) bool {
 	if len(ops) == 0 || s.mu.epoch.endLog || s.mu.noLog > 0 {
 		return true
 	}
 	e, cost := s.mu.epoch, recordRoom(len(ops))
+	paid := cost + int64(len(ops)) + w.long
 	if s.unlogged() {
-		// Besides the pages, a commit writes links and a meta.
-		s.mu.saving = max(0, s.mu.saving+int64(pages+4)<<s.shift-w.long-cost)
+		s.mu.saving = max(0, s.mu.saving+int64(pages+pageModeExtra)<<s.shift-paid)
 		return true
 	}
-	if e.logUsed+cost > s.logSize(e) || int64(e.pages+pages)<<s.shift <= cost+w.long {
+	if e.logUsed+cost > s.logSize(e) || int64(e.pages+pages+pageModeExtra)<<s.shift <= paid {
 		return true
 	}
 	r.log = cost

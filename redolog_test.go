@@ -392,3 +392,41 @@ func TestJoinWhileLogBegins(t *testing.T) {
 	}
 	mustCheck(t, db)
 }
+
+// What is loaded in key order fills its pages: it begins no log, and where there is one
+// it goes past it, so that each page is written once.
+func TestOrderedLoadTakesNoLog(t *testing.T) {
+	const commits, size = 20, 1 << 20
+	for _, atOnce := range []bool{false, true} {
+		rec := &recorder{}
+		db := mustOpen(t, tempPath(t), &Options{wrapFile: rec.wrap, NoSync: true, logAtOnce: atOnce})
+		s := db.store
+		from, key := 0, 0
+		for i := range commits {
+			err := db.Update(func(tx *Tx) error {
+				b, err := tx.CreateBucketIfNotExists(testBucket)
+				for end := key + size/100; key < end && err == nil; key++ {
+					// Of different lengths, so that a page takes more than the record.
+					err = b.Put(fmt.Appendf(nil, "%08d", key), make([]byte, 82+key%21))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				from = rec.len() // the log may have begun, and was cleared
+			}
+		}
+		s.mu.Lock()
+		logging := s.logging()
+		s.mu.Unlock()
+		if logging != atOnce {
+			t.Errorf("at once: %v; there is a log: %v", atOnce, logging)
+		}
+		mustClose(t, db)
+		if _, n := rec.count(opWrite, from); n > commits*size*9/8 {
+			t.Errorf("at once: %v; %d bytes were written for %d", atOnce, n, commits*size)
+		}
+	}
+}
