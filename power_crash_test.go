@@ -18,7 +18,15 @@ import (
 // has to open, to hold what was durable and nothing in part, and to work. Of some, the
 // recovery and the commits after it are interrupted again.
 
-// verify opens what was left and uses it. It returns what is wrong.
+// judge returns what is wrong with what was left.
+func (p *powerRun) judge(path string, least, most uint64, r *rand.Rand) error {
+	if p.plan.o.NoSync && least < most {
+		return p.verifyUnsynced(path, most)
+	}
+	return p.verify(path, least, most, r)
+}
+
+// verify opens what was left and uses it.
 func (p *powerRun) verify(path string, least, most uint64, r *rand.Rand) error {
 	o := p.plan.o
 	o.wrapFile, o.Timeout = wrapLazy, 10*time.Second
@@ -61,9 +69,9 @@ func (p *powerRun) verify(path string, least, most uint64, r *rand.Rand) error {
 	return db.Close()
 }
 
-// verifyUnsynced opens what was left of a file that was not synced since it held least
-// transactions: it says that it is damaged, wherever that shows first, or holds a state.
-func (p *powerRun) verifyUnsynced(path string, least, most uint64) error {
+// verifyUnsynced opens what was left of a file that was written to and not synced: it says
+// that it is damaged, wherever that shows first, or holds a state.
+func (p *powerRun) verifyUnsynced(path string, most uint64) error {
 	o := p.plan.o
 	o.wrapFile = wrapLazy
 	db, err := Open(path, 0o600, &o)
@@ -130,7 +138,7 @@ func (p *powerRun) again(dir string, img []byte, least, most uint64, r *rand.Ran
 		if err := os.WriteFile(path, left, 0o600); err != nil {
 			return 0, err
 		}
-		err := second.verify(path, max(least, second.durable(at)),
+		err := second.judge(path, max(least, second.durable(at)),
 			max(most, second.disk.last(opStarted, at)), r)
 		if err != nil {
 			return 0, fmt.Errorf("power lost again at %d of %d: %w", at, second.disk.clock, err)
@@ -147,13 +155,11 @@ func (p *powerRun) lose(dir string, at int, r *rand.Rand, skip func(int) bool) (
 		return 0, err
 	}
 	least, most := p.durable(at), p.disk.last(opStarted, at)
-	if p.plan.o.NoSync && least < most {
-		return 1, p.verifyUnsynced(path, least, most)
-	}
-	if err := p.verify(path, least, most, r); err != nil {
+	if err := p.judge(path, least, most, r); err != nil {
 		return 0, err
 	}
-	if must, _ := p.born(at); !must || r.IntN(4) > 0 {
+	must, _ := p.born(at)
+	if !must || p.plan.o.NoSync && least < most || r.IntN(4) > 0 {
 		return 1, nil
 	}
 	n, err := p.again(dir, img, least, most, r)
