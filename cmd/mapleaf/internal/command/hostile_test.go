@@ -1,0 +1,78 @@
+package command
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/mapleafdb/mapleaf/internal/hostile"
+)
+
+// Hostile files (package hostile) under every command that the program has: what they hold
+// is not known, but each command ends, without a panic and without much memory, and an exit
+// code that tells of a problem comes with words. What a command has written to, or made, is
+// read again.
+//
+//	go test ./cmd/mapleaf/internal/command -run TestHostileCommands -args -hostile 500
+
+// hostileTrials is as many by default as there are pairs of a kind and a way.
+var hostileTrials = flag.Int("hostile", 33, "hostile files under every command")
+
+// hostileKinds have pages of the size that package hostile knows.
+var hostileKinds = []damageKind{
+	{pageSize: 4096}, {pageSize: 4096, killed: true}, {pageSize: 4096, killed: true, late: 12},
+}
+
+func TestHostileCommands(t *testing.T) {
+	var sources []*damageSource // as many as have no divisor with the ways in common
+	for _, kind := range hostileKinds {
+		sources = append(sources, newDamageSource(t, kind))
+	}
+	r := rand.New(rand.NewPCG(*damageSeed, 1))
+	var n damageTally
+	for trial := range *hostileTrials {
+		s, way := sources[trial%len(sources)], hostile.Ways[trial%len(hostile.Ways)]
+		v := newDamageVictim(t, s, way.Make(r, s.content), &n)
+		v.what = fmt.Sprintf("trial %d, seed %d, %s", trial, *damageSeed, way.Name)
+		v.everyHostile(t)
+	}
+	n.report(t, *hostileTrials)
+}
+
+// everyHostile runs each command on a hostile file, some of them in several forms.
+func (v *damageVictim) everyHostile(t *testing.T) {
+	t.Helper()
+	more := [][]string{
+		{"buckets", v.file}, {"stats", v.file}, {"scan", v.file, "--bucket", "a/long"},
+		{"scan", v.file, "--bucket", "a/b", "--reverse"}, {"recover", v.file, v.other, "--certain"},
+		{"del", v.file, "--prefix", "key 0", "--bucket", "a/b"},
+		{"del", v.file, "--whole-bucket", "--bucket", "a"},
+	}
+	v.everyCommand(t, more, func(line []string, got result) {
+		if _, writes := damageChanges[line[0]]; !writes {
+			v.wantUnchanged(t)
+		} else {
+			v.run(t, []string{"check", v.file})
+			v.run(t, []string{"scan", v.file, "--bucket", "a/b"})
+		}
+		v.wantSound(t, line, got)
+	})
+}
+
+// wantSound fails the test unless a file that a command has made is sound: what is saved
+// is written anew, whatever it was, and a copy is checked.
+func (v *damageVictim) wantSound(t *testing.T, line []string, got result) {
+	t.Helper()
+	if _, err := os.Stat(v.other); err != nil {
+		if got.code == ExitFine && (line[0] == "recover" || line[len(line)-1] == v.other) {
+			t.Errorf("no file was made: %v", err)
+		}
+		return
+	}
+	checked := v.run(t, []string{"check", v.other})
+	if checked.code != ExitFine && (got.code == ExitFine || line[0] == "recover") {
+		t.Errorf("what was made is damaged: %s%s", checked.out, checked.err)
+	}
+}
