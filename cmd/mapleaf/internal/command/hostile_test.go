@@ -1,12 +1,17 @@
 package command
 
 import (
+	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/mapleafdb/mapleaf"
 	"github.com/mapleafdb/mapleaf/internal/hostile"
 )
 
@@ -74,5 +79,70 @@ func (v *damageVictim) wantSound(t *testing.T, line []string, got result) {
 	checked := v.run(t, []string{"check", v.other})
 	if checked.code != ExitFine && (got.code == ExitFine || line[0] == "recover") {
 		t.Errorf("what was made is damaged: %s%s", checked.out, checked.err)
+	}
+}
+
+// ladder makes a file with so many buckets x, each in the one before, and beside each of
+// them a bucket y that has the same page.
+func ladder(t *testing.T, rungs int) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.db")
+	db, err := mapleaf.Open(file, fileMode, &mapleaf.Options{PageSize: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := map[uint32]int{} // by the root of each y: that of its x
+	err = db.Update(func(tx *mapleaf.Tx) error {
+		var path bucketPath
+		for range rungs {
+			for _, name := range []string{"y", "x"} {
+				b, err := makeBucket(tx, append(slices.Clone(path), []byte(name)))
+				if err != nil {
+					return err
+				}
+				// With this, it gets a page of its own.
+				if err := b.Put([]byte("key"), make([]byte, 2000)); err != nil {
+					return err
+				}
+			}
+			path = append(path, []byte("x"))
+		}
+		return nil
+	})
+	err = errors.Join(err, db.View(func(tx *mapleaf.Tx) error {
+		for b := tx.Cursor().Bucket(); b.Bucket([]byte("x")) != nil; b = b.Bucket([]byte("x")) {
+			same[uint32(b.Bucket([]byte("y")).Root())] = int(b.Bucket([]byte("x")).Root())
+		}
+		return tx.Err()
+	}), db.Close())
+	if err != nil || len(same) != rungs {
+		t.Fatalf("%v, %d buckets have a page", err, len(same))
+	}
+	h := hostile.New(nil, damagePages(t, file, 4096))
+	for _, at := range h.Refs {
+		if root, ok := same[binary.LittleEndian.Uint32(h.Bytes[at:])]; ok {
+			h.Point(at, root)
+		}
+	}
+	hostile.Reseal(h.Bytes)
+	return h.Bytes
+}
+
+// Buckets that share their pages have paths without number, though none is deep: no command
+// follows them all.
+func TestBucketsThatSharePages(t *testing.T) {
+	v := newDamageVictim(t, nil, ladder(t, 40), new(damageTally))
+	v.what = "buckets that share pages"
+	if err := os.WriteFile(v.file, v.damaged, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range [][]string{
+		{"check", v.file}, {"stats", v.file}, {"buckets", v.file},
+		{"buckets", v.file, "--bucket", "x/x"}, {"recover", v.file, v.other},
+		{"del", v.file, "--bucket", "x", "--whole-bucket"},
+	} {
+		if got := v.run(t, line); got.code != ExitProblem {
+			t.Errorf("%q ends with exit code %d: %s", line, got.code, got.out)
+		}
 	}
 }
