@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -173,5 +174,53 @@ func TestBucketsInCircle(t *testing.T) {
 		dst := openDB(t, noSync)
 		wantErr(t, "compact", mapleaf.Compact(dst.DB, db, 1<<20), mapleaf.ErrCorrupt)
 		must(t, db.Close())
+	}
+}
+
+// Values that share an extent are one problem each, not one for each page of it: a file
+// of some megabytes would have millions of them.
+func TestValuesThatShareExtent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db, err := mapleaf.Open(path, 0o600, &mapleaf.Options{NoSync: true})
+	must(t, err)
+	const count, small, large = 200, 5000, 400_000
+	must(t, db.Update(func(tx *mapleaf.Tx) error {
+		b := mustBucket(t, tx, "b")
+		for i := range count {
+			must(t, b.Put([]byte(key8(i)), value(i, small)))
+		}
+		return b.Put([]byte("large"), value(count, large))
+	}))
+	must(t, db.Close())
+	h := hostile.New(nil, readPages(t, path, 4096))
+	le := binary.LittleEndian
+	for _, from := range h.Refs {
+		if le.Uint32(h.Bytes[from+8:]) != large { // a reference to a value ends with its size
+			continue
+		}
+		for _, to := range h.Refs {
+			if le.Uint32(h.Bytes[to+8:]) == small {
+				copy(h.Bytes[to:], h.Bytes[from:from+12])
+			}
+		}
+	}
+	hostile.Reseal(h.Bytes)
+	must(t, os.WriteFile(path, h.Bytes, 0o600))
+	db, err = mapleaf.Open(path, 0o600, &mapleaf.Options{ReadOnly: true})
+	must(t, err)
+	twice, others := 0, 0
+	must(t, db.View(func(tx *mapleaf.Tx) error {
+		for problem := range tx.Check() {
+			if strings.Contains(problem.Error(), "in use twice") {
+				twice++
+			} else {
+				others++
+			}
+		}
+		return nil
+	}))
+	must(t, db.Close())
+	if twice < count/2 || twice > count || others > count {
+		t.Errorf("of %d values, %d share pages, and there are %d other problems", count, twice, others)
 	}
 }
