@@ -92,6 +92,7 @@ var allowedImports = map[string][]string{
 		"github.com/cespare/xxhash/v2", "github.com/google/btree", "golang.org/x/sys/unix"},
 	"errors":             {module},
 	"internal/dbtest":    {module},
+	"internal/hostile":   {"github.com/cespare/xxhash/v2"},
 	"internal/inject":    {module + "/internal/invariant"},
 	"internal/invariant": {},
 	"tx":                 {module + "/internal/invariant"},

@@ -89,6 +89,7 @@
 //	damage is never data      TestDamageCampaign                      10,920 files
 //	                          TestDamageCommands, on 300 files        4,200 commands
 //	hostile files             TestHostileFiles                        6,000 files
+//	                          TestHostileCommands, on 600 files       12,600 commands
 //	a cut under an open file  TestFileCutByAnotherProcess             60 files
 //	salvage                   TestSalvageEveryPage: all records of    6,938 files
 //	                          the pages that are not destroyed

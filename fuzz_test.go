@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	mapleaf "github.com/mapleafdb/mapleaf"
+	"github.com/mapleafdb/mapleaf/internal/hostile"
 )
 
 const (
@@ -70,7 +69,7 @@ func FuzzOpen(f *testing.F) {
 			base := bases[int(flags>>4&3)%len(bases)]
 			file = patched(bytes.Clone(base), input[1:], flags&4 != 0)
 			if flags&1 != 0 {
-				reseal(file)
+				hostile.Reseal(file)
 			}
 		}
 		useFile(t, file, flags&3 == 0)
@@ -148,23 +147,6 @@ func logAt(file []byte) int {
 	return int(le.Uint32(slot[104:])) << 12
 }
 
-// resealLog makes the checksums of the records right that the meta at slot names.
-func resealLog(file, slot []byte) {
-	le := binary.LittleEndian
-	for _, log := range [2][]byte{slot[104:128], slot[128:152]} {
-		at, end := uint64(le.Uint32(log))<<12, uint64(le.Uint32(log)+le.Uint32(log[4:]))<<12
-		for ; at+4096 <= min(end, uint64(len(file))); at += 4096 {
-			size := uint64(le.Uint32(file[at+8:]))
-			if size < 48 || at+size > uint64(len(file)) {
-				continue
-			}
-			sum := xxhash.NewWithSeed(le.Uint64(log[8:]))
-			_, _ = sum.Write(file[at+8 : at+size])
-			le.PutUint64(file[at:], sum.Sum64())
-		}
-	}
-}
-
 // patched applies patches to a file, and cuts it at the last one if asked to.
 func patched(file, patches []byte, cut bool) []byte {
 	at := 0
@@ -178,27 +160,6 @@ func patched(file, patches []byte, cut bool) []byte {
 		return file[:at]
 	}
 	return file
-}
-
-// reseal makes the checksums of all metas and pages right for what they hold.
-func reseal(file []byte) {
-	le := binary.LittleEndian
-	for _, at := range []int{0, 16384} {
-		if at+4096 <= len(file) {
-			le.PutUint64(file[at+168:], xxhash.Sum64(file[at:at+168]))
-			resealLog(file, file[at:at+4096])
-		}
-	}
-	for at := 32768; at+4096 <= len(file); at += 4096 {
-		count := uint64(le.Uint32(file[at+12:]))
-		end := uint64(at) + 4096*count
-		if count == 0 || end > uint64(len(file)) {
-			continue
-		}
-		sum := xxhash.NewWithSeed(uint64(at >> 12))
-		_, _ = sum.Write(file[at+8 : end])
-		le.PutUint64(file[at:], sum.Sum64())
-	}
 }
 
 // useFile does everything with a file of arbitrary content. In a file whose

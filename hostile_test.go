@@ -4,130 +4,21 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
 
 	mapleaf "github.com/mapleafdb/mapleaf"
 	"github.com/mapleafdb/mapleaf/internal/dbtest"
+	"github.com/mapleafdb/mapleaf/internal/hostile"
 )
 
-// Hostile files: somebody who knows the format changes what pages say and makes every
-// checksum right again. Such a file can hold any data, so what it gives is not compared;
-// but whatever is called with it returns, with data or with an error of a known type,
-// and without a panic, a hang, or memory beyond a bound.
-
-// A hostileWay changes a file, of which the pages are listed that refer to others.
-type hostileWay struct {
-	name  string
-	apply func(h *hostile)
-}
-
-type hostile struct {
-	r    *rand.Rand
-	file []byte
-	refs []int // offsets of references: u32 id, u32 stamp of an existing page
-}
-
-// newHostile finds the references in a file.
-func newHostile(r *rand.Rand, content []byte) *hostile {
-	h := &hostile{r: r, file: bytes.Clone(content)}
-	le := binary.LittleEndian
-	for at := 32768 + 32; at+8 <= len(h.file); at += 2 {
-		id := int(le.Uint32(h.file[at:])) // negative where an int has 32 bits
-		if id < 8 || id >= len(h.file)>>12 || at&4095 < 32 || at&4095 > 4088 {
-			continue
-		}
-		if p := h.file[id<<12:]; le.Uint32(p[8:]) == uint32(id) &&
-			le.Uint32(p[16:]) == le.Uint32(h.file[at+4:]) && le.Uint32(p[16:]) != 0 {
-			h.refs = append(h.refs, at)
-		}
-	}
-	return h
-}
-
-// point makes a reference lead to another page, with the stamp that is right there.
-func (h *hostile) point(at, id int) {
-	le := binary.LittleEndian
-	le.PutUint32(h.file[at:], uint32(id))
-	le.PutUint32(h.file[at+4:], le.Uint32(h.file[id<<12+16:]))
-}
-
-// records returns where the records of the log begin that the metas name.
-func (h *hostile) records() (all []int) {
-	le := binary.LittleEndian
-	for _, at := range []int{104, 128, 16384 + 104, 16384 + 128} {
-		first := int(le.Uint32(h.file[at:]))
-		for id := first; id < first+int(le.Uint32(h.file[at+4:])) && (id+1)<<12 <= len(h.file); id++ {
-			if le.Uint32(h.file[id<<12+8:]) >= 48 {
-				all = append(all, id<<12)
-			}
-		}
-	}
-	return all
-}
-
-func (h *hostile) ref() int  { return h.refs[h.r.IntN(len(h.refs))] }
-func (h *hostile) page() int { return 8 + h.r.IntN(len(h.file)>>12-8) }
-
-// word puts a value of which bounds are often checked badly.
-func (h *hostile) word(at int) {
-	words := []uint32{0, 1, 2, 7, 8, 0xffff, 1 << 16, 1<<31 - 1, 1 << 31, 1<<32 - 1}
-	switch h.r.IntN(3) {
-	case 0:
-		binary.LittleEndian.PutUint16(h.file[at:], uint16(words[h.r.IntN(len(words))]))
-	case 1:
-		binary.LittleEndian.PutUint32(h.file[at:], words[h.r.IntN(len(words))])
-	default:
-		h.file[at] += byte(h.r.IntN(5)) - 2
-	}
-}
-
-var hostileWays = []hostileWay{
-	{"cycle", func(h *hostile) { // a page that leads to itself
-		at := h.ref()
-		h.point(at, at>>12)
-	}},
-	{"shared page", func(h *hostile) { // two references to one page
-		from := h.ref()
-		copy(h.file[h.ref():], h.file[from:from+8])
-	}},
-	{"other kind", func(h *hostile) { h.point(h.ref(), h.page()) }},
-	{"root", func(h *hostile) { // of everything: another page of the file
-		id := h.page()
-		for _, slot := range []int{0, 16384} {
-			h.point(slot+40, id)
-		}
-	}},
-	{"extent length", func(h *hostile) { h.word(h.page()<<12 + 12) }},
-	{"page header", func(h *hostile) { h.word(h.page()<<12 + 8 + h.r.IntN(16)) }},
-	{"node header", func(h *hostile) { h.word(h.page()<<12 + 32 + h.r.IntN(12)) }},
-	{"cells", func(h *hostile) {
-		for page := h.page(); h.r.IntN(4) > 0; {
-			h.word(page<<12 + 44 + h.r.IntN(100)) // heads, offsets, children
-			h.word(page<<12 + 44 + h.r.IntN(4000))
-		}
-	}},
-	{"meta", func(h *hostile) {
-		at := h.r.IntN(160)
-		h.word(at)
-		copy(h.file[16384:], h.file[:168])
-	}},
-	{"log", func(h *hostile) {
-		if records := h.records(); len(records) > 0 {
-			for range 1 + h.r.IntN(3) {
-				h.word(records[h.r.IntN(len(records))] + 8 + h.r.IntN(150))
-			}
-		}
-	}},
-	{"count below", func(h *hostile) { // the number of records below a child
-		at := h.ref()
-		binary.LittleEndian.PutUint64(h.file[at+8:], h.r.Uint64()>>h.r.IntN(64))
-	}},
-}
+// Hostile files (package hostile) under everything that the API has: whatever is called
+// returns, with data or with an error of a known type, and without a panic, a hang, or
+// memory beyond a bound.
 
 func TestHostileFiles(t *testing.T) {
 	r := dbtest.Rand(t, 21)
@@ -138,26 +29,24 @@ func TestHostileFiles(t *testing.T) {
 	tallies := map[string]*tally{}
 	for trial := range *damageTrials / 2 {
 		s := specimens[trial%len(specimens)]
-		way := hostileWays[trial/len(specimens)%len(hostileWays)]
-		h := newHostile(r, s.content)
-		way.apply(h)
-		reseal(h.file)
-		what := fmt.Sprintf("trial %d of seed %d: %s, %s", trial, dbtest.Seed(), s.name, way.name)
+		way := hostile.Ways[trial/len(specimens)%len(hostile.Ways)]
+		file := way.Make(r, s.content)
+		what := fmt.Sprintf("trial %d of seed %d: %s, %s", trial, dbtest.Seed(), s.name, way.Name)
 		timed(what, func() {
 			defer func() {
 				if p := recover(); p != nil {
 					t.Errorf("%s: panic: %v", what, p)
 				}
 			}()
-			useFile(t, h.file, false)
+			useFile(t, file, false)
 		})
-		if tallies[way.name] == nil {
-			tallies[way.name] = &tally{}
+		if tallies[way.Name] == nil {
+			tallies[way.Name] = &tally{}
 		}
-		tallies[way.name].outcome(t, h.file)
+		tallies[way.Name].outcome(t, file)
 		if t.Failed() {
 			kept := filepath.Join(os.TempDir(), "mapleaf-hostile.db")
-			must(t, os.WriteFile(kept, h.file, 0o600))
+			must(t, os.WriteFile(kept, file, 0o600))
 			t.Fatalf("%s: the file is kept at %s", what, kept)
 		}
 	}
@@ -247,14 +136,14 @@ func circle(t *testing.T, levels int) string {
 		return nil
 	}))
 	must(t, db.Close())
-	h := newHostile(nil, readPages(t, path, 4096))
-	for _, at := range h.refs {
-		if int(binary.LittleEndian.Uint32(h.file[at:])) == roots[2] {
-			h.point(at, roots[2-levels])
+	h := hostile.New(nil, readPages(t, path, 4096))
+	for _, at := range h.Refs {
+		if int(binary.LittleEndian.Uint32(h.Bytes[at:])) == roots[2] {
+			h.Point(at, roots[2-levels])
 		}
 	}
-	reseal(h.file)
-	must(t, os.WriteFile(path, h.file, 0o600))
+	hostile.Reseal(h.Bytes)
+	must(t, os.WriteFile(path, h.Bytes, 0o600))
 	return path
 }
 
@@ -285,5 +174,53 @@ func TestBucketsInCircle(t *testing.T) {
 		dst := openDB(t, noSync)
 		wantErr(t, "compact", mapleaf.Compact(dst.DB, db, 1<<20), mapleaf.ErrCorrupt)
 		must(t, db.Close())
+	}
+}
+
+// Values that share an extent are one problem each, not one for each page of it: a file
+// of some megabytes would have millions of them.
+func TestValuesThatShareExtent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db, err := mapleaf.Open(path, 0o600, &mapleaf.Options{NoSync: true})
+	must(t, err)
+	const count, small, large = 200, 5000, 400_000
+	must(t, db.Update(func(tx *mapleaf.Tx) error {
+		b := mustBucket(t, tx, "b")
+		for i := range count {
+			must(t, b.Put([]byte(key8(i)), value(i, small)))
+		}
+		return b.Put([]byte("large"), value(count, large))
+	}))
+	must(t, db.Close())
+	h := hostile.New(nil, readPages(t, path, 4096))
+	le := binary.LittleEndian
+	for _, from := range h.Refs {
+		if le.Uint32(h.Bytes[from+8:]) != large { // a reference to a value ends with its size
+			continue
+		}
+		for _, to := range h.Refs {
+			if le.Uint32(h.Bytes[to+8:]) == small {
+				copy(h.Bytes[to:], h.Bytes[from:from+12])
+			}
+		}
+	}
+	hostile.Reseal(h.Bytes)
+	must(t, os.WriteFile(path, h.Bytes, 0o600))
+	db, err = mapleaf.Open(path, 0o600, &mapleaf.Options{ReadOnly: true})
+	must(t, err)
+	twice, others := 0, 0
+	must(t, db.View(func(tx *mapleaf.Tx) error {
+		for problem := range tx.Check() {
+			if strings.Contains(problem.Error(), "in use twice") {
+				twice++
+			} else {
+				others++
+			}
+		}
+		return nil
+	}))
+	must(t, db.Close())
+	if twice < count/2 || twice > count || others > count {
+		t.Errorf("of %d values, %d share pages, and there are %d other problems", count, twice, others)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	mapleaf "github.com/mapleafdb/mapleaf"
+	"github.com/mapleafdb/mapleaf/internal/hostile"
 )
 
 // FuzzSalvage changes a database file as FuzzOpen does, and salvages it: whatever its bytes
@@ -43,7 +44,7 @@ func FuzzSalvage(f *testing.F) {
 			base := bases[int(flags>>4&3)%len(bases)]
 			file = patched(bytes.Clone(base), input[1:], flags&4 != 0)
 			if flags&1 != 0 {
-				reseal(file)
+				hostile.Reseal(file)
 			}
 		}
 		salvageFile(t, file, flags&64 != 0)

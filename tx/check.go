@@ -100,8 +100,8 @@ func (c *checker) report(id PageID, format string, args ...any) {
 	}
 }
 
-// reach notes that the pages of an extent are in use, and reports those that
-// were so already.
+// reach notes that the pages of an extent are in use, and reports the first one that
+// was so already: one problem for each reference, however many pages it claims.
 func (c *checker) reach(id PageID, count uint32) bool {
 	fresh := true
 	for ; count > 0; id, count = id+1, count-1 {
@@ -111,7 +111,9 @@ func (c *checker) reach(id PageID, count uint32) bool {
 		}
 		bit := uint64(1) << (id % 64)
 		if c.reached[id/64]&bit != 0 {
-			c.report(id, "is in use twice")
+			if fresh {
+				c.report(id, "is in use twice")
+			}
 			fresh = false
 		}
 		c.reached[id/64] |= bit

@@ -43,7 +43,7 @@ func newBuckets(a *app) *cobra.Command {
 						return err
 					}
 				}
-				_, err := walkBuckets(start, under, &all)
+				_, err := walkBuckets(start, under, make(map[uint64]struct{}), &all)
 				return err
 			})
 			if err != nil {
@@ -62,10 +62,18 @@ func newBuckets(a *app) *cobra.Command {
 }
 
 // walkBuckets appends all buckets below b, which lies at path, to all: parents
-// before their children. It returns how many lie directly in b.
-func walkBuckets(b *mapleaf.Bucket, path bucketPath, all *[]bucketInfo) (uint64, error) {
+// before their children. It returns how many lie directly in b. Seen has the roots so
+// far: if two buckets could share one, there would be twice as many with each level.
+func walkBuckets(b *mapleaf.Bucket, path bucketPath, seen map[uint64]struct{},
+	all *[]bucketInfo) (uint64, error) {
 	if len(path) > depthMax {
 		return 0, fmt.Errorf("buckets are nested more than %d deep", depthMax)
+	}
+	if root := uint64(b.Root()); root != 0 {
+		if _, ok := seen[root]; ok {
+			return 0, fmt.Errorf("page %d is damaged: it is the root of two buckets", root)
+		}
+		seen[root] = struct{}{}
 	}
 	var count uint64
 	last := -1
@@ -78,7 +86,7 @@ func walkBuckets(b *mapleaf.Bucket, path bucketPath, all *[]bucketInfo) (uint64,
 		last = len(*all)
 		at := append(append(bucketPath{}, path...), append([]byte{}, name...))
 		*all = append(*all, bucketInfo{path: at})
-		within, err := walkBuckets(child, at, all)
+		within, err := walkBuckets(child, at, seen, all)
 		(*all)[last].buckets = within
 		(*all)[last].records = child.Count() - within
 		return err

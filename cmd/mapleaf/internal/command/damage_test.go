@@ -31,8 +31,10 @@ var (
 	damageSeed   = flag.Uint64("seed", 1, "seed of the damage")
 )
 
-// damageInput is a file with a record p for import.
-const damageInput = "input.deb822"
+const (
+	damageInput = "input.deb822" // a file with a record p for import
+	damageOther = "other.db"     // what a command makes
+)
 
 // commandLines returns a command line for each command below c that takes a file.
 func commandLines(c *cobra.Command, file, dir string) (lines [][]string) {
@@ -60,7 +62,7 @@ func commandLines(c *cobra.Command, file, dir string) (lines [][]string) {
 			input := filepath.Join(dir, damageInput)
 			line = append(line, input)
 		default:
-			line = append(line, filepath.Join(dir, "other.db"))
+			line = append(line, filepath.Join(dir, damageOther))
 		}
 	}
 	if c.Flags().Lookup("bucket") != nil {
@@ -351,43 +353,79 @@ func TestDamageCommands(t *testing.T) {
 		sources = append(sources, newDamageSource(t, kind))
 	}
 	r := rand.New(rand.NewPCG(*damageSeed, 0))
-	refused, ran, most := 0, 0, uint64(0)
+	var n damageTally
 	for trial := range *damageTrials {
 		s, way := sources[trial%len(sources)], trial%len(damageWays)
-		v := &damageVictim{damageSource: s, dir: t.TempDir(), damaged: s.damage(r, way)}
-		v.file = filepath.Join(v.dir, "damaged.db")
-		lines := commandLines(newRoot(newApp(Standard())), v.file, v.dir)
-		wantAllCommands(t, lines)
-		for _, line := range lines {
-			if err := os.WriteFile(v.file, v.damaged, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			what := fmt.Sprintf("trial %d, seed %d, %s: mapleaf %q", trial, *damageSeed,
-				damageWays[way].name, line)
-			ran++
-			fine, allocated := v.run(t, what, line)
-			if !fine {
-				refused++
-			}
-			most = max(most, allocated)
-			v.wantAfter(t, line[0], fine)
-			if t.Failed() {
-				t.Fatal(what)
-			}
-		}
+		v := newDamageVictim(t, s, s.damage(r, way), &n)
+		v.what = fmt.Sprintf("trial %d, seed %d, %s", trial, *damageSeed, damageWays[way].name)
+		v.everyCommand(t, nil, func(line []string, got result) {
+			v.wantRight(t, line, got)
+			v.wantAfter(t, line[0], got.code == ExitFine)
+		})
 	}
-	if ran != len(damageCommands)*(*damageTrials) || refused == 0 {
-		t.Errorf("%d commands ran, %d told of damage", ran, refused)
+	n.report(t, *damageTrials)
+}
+
+// A damageTally counts the commands that ran, those that told of damage, and the bytes
+// that one of them has allocated.
+type damageTally struct {
+	ran, refused int
+	most         uint64
+}
+
+// report logs the counts for so many files, and fails the test if nothing was damaged.
+func (n *damageTally) report(t *testing.T, files int) {
+	t.Helper()
+	if n.ran < len(damageCommands)*files || n.refused == 0 {
+		t.Errorf("%d commands ran, %d told of damage", n.ran, n.refused)
 	}
-	t.Logf("%d commands on %d damaged files, %d told of damage; one allocated %d bytes at most",
-		ran, *damageTrials, refused, most)
+	t.Logf("%d commands on %d files, %d told of damage; one allocated %d bytes at most",
+		n.ran, files, n.refused, n.most)
 }
 
 // A damageVictim is a damaged file on which commands run.
 type damageVictim struct {
 	*damageSource
+	*damageTally
 	dir, file string
+	other     string // what a command makes
 	damaged   []byte
+	what      string // was done to the file, for messages
+}
+
+func newDamageVictim(t *testing.T, s *damageSource, file []byte, n *damageTally) *damageVictim {
+	t.Helper()
+	dir := t.TempDir()
+	return &damageVictim{damageSource: s, damageTally: n, dir: dir, damaged: file,
+		file: filepath.Join(dir, "damaged.db"), other: filepath.Join(dir, damageOther)}
+}
+
+// everyCommand runs each command on the file, and then the lines in more, each on the file
+// as it was damaged; want looks at what came out.
+func (v *damageVictim) everyCommand(t *testing.T, more [][]string, want func([]string, result)) {
+	t.Helper()
+	lines := commandLines(newRoot(newApp(Standard())), v.file, v.dir)
+	wantAllCommands(t, lines)
+	input := filepath.Join(v.dir, damageInput)
+	if err := os.WriteFile(input, []byte("Package: p\nVersion: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range append(lines, more...) {
+		if err := os.WriteFile(v.file, v.damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.RemoveAll(v.other)
+		got := v.run(t, line)
+		if v.ran++; got.code != ExitFine {
+			v.refused++
+		}
+		want(line, got)
+		if t.Failed() {
+			kept := filepath.Join(os.TempDir(), "mapleaf-damaged-command.db")
+			err := os.WriteFile(kept, v.damaged, 0o600)
+			t.Fatalf("%s: mapleaf %q; the file is kept at %s (%v)", v.what, line, kept, err)
+		}
+	}
 }
 
 // lateMin is how many of the late records a reader gets at least who gets no error: the
@@ -407,10 +445,7 @@ func (v *damageVictim) wantAfter(t *testing.T, name string, fine bool) {
 	t.Helper()
 	change, writes := damageChanges[name]
 	if !writes {
-		after, err := os.ReadFile(v.file)
-		if err != nil || !bytes.Equal(after, v.damaged) {
-			t.Errorf("the file was changed: %v", err)
-		}
+		v.wantUnchanged(t)
 		return
 	}
 	scanned := mapleafCommand("", "scan", v.file, "--bucket", "a/b")
@@ -419,6 +454,15 @@ func (v *damageVictim) wantAfter(t *testing.T, name string, fine bool) {
 	checked := mapleafCommand("", "check", v.file)
 	if checked.code == ExitFine && scanned.code != ExitFine {
 		t.Errorf("check finds nothing, and scan does: %s", scanned.err)
+	}
+}
+
+// wantUnchanged fails the test unless a command has left the file as it was.
+func (v *damageVictim) wantUnchanged(t *testing.T) {
+	t.Helper()
+	after, err := os.ReadFile(v.file)
+	if err != nil || !bytes.Equal(after, v.damaged) {
+		t.Errorf("the file was changed: %v", err)
 	}
 }
 
@@ -434,36 +478,46 @@ var damageChanges = map[string]damageEdit{
 	"import": {key: "p", line: "p\t{\"Version\":\"1\"}\n"},
 }
 
-// run runs a command on the damaged file, and reports whether all was fine, and how many
-// bytes were allocated.
-func (v *damageVictim) run(t *testing.T, what string, line []string) (bool, uint64) {
+// sayOnOut are the commands whose results tell of damage; the others have an error to tell.
+var sayOnOut = []string{"check", "recover", "surgery"}
+
+// run runs a command line, and fails the test unless it ends in time, without much memory,
+// and with an exit code and the words that belong to it.
+func (v *damageVictim) run(t *testing.T, line []string) result {
 	t.Helper()
-	input := filepath.Join(v.dir, damageInput)
-	if err := os.WriteFile(input, []byte("Package: p\nVersion: 1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	other := filepath.Join(v.dir, "other.db")
-	_ = os.RemoveAll(other) // what the last command has made
-	watchdog := time.AfterFunc(time.Minute, func() { panic(what + " hangs") })
+	watchdog := time.AfterFunc(time.Minute, func() {
+		panic(fmt.Sprintf("%s: mapleaf %q hangs", v.what, line))
+	})
 	defer watchdog.Stop()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	got := mapleafCommand("", line...)
 	runtime.ReadMemStats(&after)
 	allocated := after.TotalAlloc - before.TotalAlloc
+	v.most = max(v.most, allocated)
 	if allocated > damageAllocMax {
-		t.Errorf("it allocates %d bytes for a file of %d", allocated, len(v.damaged))
+		t.Errorf("%q allocates %d bytes for a file of %d", line, allocated, len(v.damaged))
 	}
-	fine := got.code == ExitFine
 	if strings.Contains(got.err, "internal error") || strings.Contains(got.err, "goroutine ") {
-		t.Errorf("it panics: %s", got.err)
+		t.Errorf("%q panics: %s", line, got.err)
 	}
-	if got.code == ExitUsage {
-		t.Errorf("exit code %d: %s", got.code, got.err)
+	if got.code != ExitFine && got.code != ExitProblem {
+		t.Errorf("%q ends with exit code %d: %s", line, got.code, got.err)
 	}
-	if !fine && got.err == "" && got.out == "" {
-		t.Errorf("exit code %d without a word", got.code)
+	onOut := got.err == "" && got.out != "" && slices.Contains(sayOnOut, line[0])
+	first, rest, whole := strings.Cut(got.err, "\n")
+	oneLine := strings.HasPrefix(first, "mapleaf: ") && whole && rest == ""
+	if got.code == ExitProblem && !onOut && !oneLine { // K3
+		t.Errorf("%q ends with exit code %d and the words %q", line, got.code, got.err)
 	}
+	return got
+}
+
+// wantRight fails the test unless a command that tells all is fine has printed, or made,
+// what the file holds.
+func (v *damageVictim) wantRight(t *testing.T, line []string, got result) {
+	t.Helper()
+	fine := got.code == ExitFine
 	switch line[0] {
 	case "get":
 		if fine && got.out != "the value of number 0100\n" {
@@ -475,16 +529,15 @@ func (v *damageVictim) run(t *testing.T, what string, line []string) (bool, uint
 		wantChecked(t, line[1], got)
 	case "recover":
 		// Exit code 0 says that everything is there. With a guess, there may be too much.
-		if saved := mapleafCommand("", "scan", other, "--bucket", "a/b"); fine {
+		if saved := mapleafCommand("", "scan", v.other, "--bucket", "a/b"); fine {
 			v.wantScanned(t, saved.out, true, nil)
 		} else if saved.code == ExitFine {
 			wantSaved(t, saved.out)
 		}
-		if made := mapleafCommand("", "check", other); fine && made.code != ExitFine {
+		if made := mapleafCommand("", "check", v.other); fine && made.code != ExitFine {
 			t.Errorf("what was saved is damaged: %s", made.out)
 		}
 	}
-	return fine, allocated
 }
 
 // damageLines returns what scan prints of a/b with so many late records.
