@@ -29,6 +29,13 @@ func (it *item) cellSize(p int) int {
 // wholeCell returns the size of the leaf cell of it in a leaf of whole keys.
 func (it *item) wholeCell() int { return cellHeader + len(it.key) + len(it.value) }
 
+// whole tells whether a leaf of many such records behind a prefix of p bytes is one of
+// whole keys.
+func (it *item) whole(p int) bool {
+	size := 2 + headSize + it.cellSize(p)
+	return p <= wholePrefix && 2+headSize+it.wholeCell()-size <= size/wholeShare
+}
+
 // sepCell returns the size of the branch cell of it behind a prefix of p bytes.
 func (it *item) sepCell(p int) int {
 	suffix := len(it.key) - p
@@ -161,6 +168,11 @@ func (n node) buildLeaf(items []item) {
 	if layout == flagWhole && size > len(n) {
 		layout = 0 // a range was deleted: what is left has more in common
 	}
+	n.writeLeaf(items, p, layout)
+}
+
+// writeLeaf does so in a layout, behind a prefix of p bytes. The node is clear.
+func (n node) writeLeaf(items []item, p int, layout byte) {
 	n[0] = layout
 	n.setPrefix(items[0].key[:p])
 	h := n.heads()

@@ -207,12 +207,28 @@ func (b *Bucket) splitEdge(it *item) error {
 	if err != nil {
 		return err
 	}
-	node(right.Body()).buildLeaf([]item{*it})
+	node(right.Body()).beginLeaf(it, n, &last)
 	right.tidy = true
 	t.stats.IncSplit(1)
 	b.adjust(1)
 	b.appendedTo(right.ID, 0)
 	return b.link(level, &sep, right, uint64(c), 1, true)
+}
+
+// beginLeaf makes a leaf of one record, which goes on behind the last one of leaf left. One
+// key says nothing of what those behind it have in common: if the keys in left are whole,
+// and many records like this one would have whole keys, too, even if they had as much in
+// common as it has with the last one, the leaf begins like left. Else it would be built anew
+// for the second record, and again whenever the prefix gets shorter.
+func (n node) beginLeaf(it *item, left node, last *item) {
+	p := u16(left[4:])
+	if left[0] != flagWhole || it.long != nil || left.against(it.key) != 0 ||
+		!it.whole(commonPrefix(last.key, it.key)) {
+		n.buildLeaf([]item{*it})
+		return
+	}
+	n.clear(0)
+	n.writeLeaf([]item{*it}, p, flagWhole)
 }
 
 // separate makes the shortest separator between two neighbours.

@@ -133,6 +133,14 @@ func (s *Snapshot) findLeaf(n node, key []byte) (int, bool, error) {
 	return s.findTie(n, i, key, head)
 }
 
+// clearlyAbove reports whether key is above all records of a leaf, of which the prefix and
+// the last head tell that. A key that is just above the last one may need more.
+func (n node) clearlyAbove(key []byte) bool {
+	c, p := n.count(), u16(n[4:])
+	return c > 0 && n.hasPrefix(key, p) &&
+		headOf(key[p:]) > u32(n[n.heads()+headSize*(c-1):])
+}
+
 // findTie searches among the records from i on that share one head.
 func (s *Snapshot) findTie(n node, i int, key []byte, head uint32) (int, bool, error) {
 	h := n.heads()

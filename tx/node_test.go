@@ -183,6 +183,39 @@ func editNode(t *testing.T, n node, model map[string]string, k, v string, del bo
 }
 
 // FuzzNode proves N2: whatever passes the check can be read and edited.
+// A leaf behind one of whole keys begins like it, if its keys have the prefix, too, and do not
+// seem to have so much in common that keys without it take less.
+func TestBeginLeaf(t *testing.T) {
+	v := strings.Repeat("v", 100)
+	whole := testLeaf(4064, "key00/a="+v, "key09/b="+v+"w")
+	if whole[0] != flagWhole || u16(whole[4:]) != 4 {
+		t.Fatalf("layout %d, prefix of %d", whole[0], u16(whole[4:]))
+	}
+	for _, c := range []struct {
+		name       string
+		left       node
+		last, next string
+		value      string
+		like       bool // it begins like the one before
+	}{
+		{"alike", whole, "key09", "key0a", v, true},
+		{"more in common", whole, "key09/b", "key09/c", v, false},
+		{"short value", whole, "key09", "key0a", "v", false},
+		{"another prefix", whole, "key09", "key1", v, false},
+		{"suffixes", testLeaf(4064, "key00/a=", "key09/b="), "key09", "key0a", v, false},
+	} {
+		n := make(node, 4064)
+		it := item{key: []byte(c.next), value: []byte(c.value)}
+		n.beginLeaf(&it, c.left, &item{key: []byte(c.last)})
+		if err := n.check(); err != nil || n.count() != 1 || string(n.appendKey(nil, 0)) != c.next {
+			t.Errorf("%s: %d records, %v", c.name, n.count(), err)
+		}
+		if like := n[0] == flagWhole && u16(n[4:]) == 4; like != c.like {
+			t.Errorf("%s: layout %d, prefix of %d", c.name, n[0], u16(n[4:]))
+		}
+	}
+}
+
 func FuzzNode(f *testing.F) {
 	f.Add([]byte(testLeaf(200, "user/alice=1", "user/bobby=22", "user/c=")), []byte("user/b"))
 	f.Add([]byte(testLeaf(64, "\x00\x01=aa", "\x00\x02=bb")), []byte("\x00\x02"))

@@ -56,9 +56,13 @@ func (b *Bucket) findPath(key []byte) (found bool, err error) {
 	t := b.tx
 	if t.appending == b && t.appendVersion == b.version() {
 		f := &t.path[len(t.path)-1]
-		i, _, err := t.snap.findLeaf(f.node, key)
-		if i == f.node.count() && err == nil {
-			f.idx = i
+		end, above := f.node.count(), f.node.clearlyAbove(key)
+		if !above {
+			i, _, err := t.snap.findLeaf(f.node, key)
+			above = i == end && err == nil
+		}
+		if above {
+			f.idx = end
 			return false, nil
 		}
 	}
