@@ -76,18 +76,18 @@
 // with the locks and the lock file of several; TestTorture has real ones.)
 //
 //	promise                   test                                    count
-//	power loss: default,      TestPowerLoss: states of a simulated    40,203 states
+//	power loss: default,      TestPowerLoss: states of a simulated    40,122 states
 //	Lazy, several processes   disk, after one loss or two
 //	power loss: NoSync        the same: a state, or an error          in these
 //	power loss: new files     TestNamesAreDurable,                    each way once
 //	                          TestPowerLossOfCompact                  2,000 states
 //	kill -9: default, Lazy,   TestKill                                2,000 kills
-//	NoSync                    TestTorture, 8 processes                7,428 kills
-//	a call that fails         TestEveryCallOfTheSystemFails           4,743 calls
+//	NoSync                    TestTorture, 8 processes               10,911 kills
+//	a call that fails         TestEveryCallOfTheSystemFails           6,374 calls
 //	                          TestFullDisk, TestFileSizeLimit,        each way once
 //	                          TestInterruptedCalls
 //	damage is never data      TestDamageCampaign                      10,920 files
-//	                          TestDamageCommands, on 300 files        4,200 commands
+//	                          TestDamageCommands, on 360 files        5,040 commands
 //	hostile files             TestHostileFiles                        6,000 files
 //	                          TestHostileCommands, on 600 files       12,600 commands
 //	a cut under an open file  TestFileCutByAnotherProcess             60 files
