@@ -383,6 +383,9 @@ func (s *store) wrote(w *write) {
 	if s.logging() {
 		s.mu.starting, s.mu.saving = false, 0
 	}
+	if s.mu.checkpoint <= w.epoch.number {
+		s.mu.checkpoint = 0
+	}
 	s.mu.finished = append(s.mu.finished, w.epoch)
 	s.mu.written = w.epoch.last()
 }

@@ -95,6 +95,9 @@ func (e *epoch) unborn(x extent) {
 // more. The caller holds mu.
 func (s *store) endEpoch(b *batch) {
 	b.ended = true
+	if !b.pages {
+		s.mu.checkpoint = b.epoch.number
+	}
 	s.mu.open = nil
 	s.mu.queue = append(s.mu.queue, b)
 	s.mu.epoch = &epoch{number: b.epoch.number + 1, log: 1 - b.epoch.log}

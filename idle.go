@@ -46,7 +46,7 @@ func (s *store) tryCheckpoint() bool {
 		s.writing.Unlock()
 		return s.mu.newest == nil
 	}
-	s.mu.epoch = &epoch{number: e.number + 1, log: 1 - e.log}
+	s.mu.epoch, s.mu.checkpoint = &epoch{number: e.number + 1, log: 1 - e.log}, e.number
 	go s.runCheckpoint(e)
 	return true
 }

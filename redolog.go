@@ -205,7 +205,8 @@ func (s *store) logSize(e *epoch) int64 {
 // its operations are not known or do not fit, or if it fills its pages: if those of the
 // whole epoch, and the links and the meta of a commit, are no more bytes than the record
 // and once more the operations. What is loaded in key order touches hardly a page again:
-// with a log, all of it would be written twice. The caller holds mu.
+// with a log, all of it would be written twice. But it does not wait for a checkpoint that
+// is under way, as a commit by pages would have to. The caller holds mu.
 func (s *store) byPages(w *writer, ops []byte, pages int, r *room) bool {
 	if len(ops) == 0 || s.mu.epoch.endLog || s.mu.noLog > 0 {
 		return true
@@ -216,7 +217,8 @@ func (s *store) byPages(w *writer, ops []byte, pages int, r *room) bool {
 		s.mu.saving = max(0, s.mu.saving+int64(pages+pageModeExtra)<<s.shift-paid)
 		return true
 	}
-	if e.logUsed+cost > s.logSize(e) || int64(e.pages+pages+pageModeExtra)<<s.shift <= paid {
+	fills := int64(e.pages+pages+pageModeExtra)<<s.shift <= paid
+	if e.logUsed+cost > s.logSize(e) || fills && s.mu.checkpoint == 0 {
 		return true
 	}
 	r.log = cost

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -393,6 +394,24 @@ func TestJoinWhileLogBegins(t *testing.T) {
 	mustCheck(t, db)
 }
 
+// loadOrdered commits so many bytes of records behind those of keys below key, and returns
+// the next key. The records are of different lengths, so that a page takes more than them.
+func loadOrdered(t *testing.T, db *DB, key, size int) int {
+	t.Helper()
+	end := key + size/100
+	err := db.Update(func(tx *Tx) error {
+		b, err := tx.CreateBucketIfNotExists(testBucket)
+		for ; key < end && err == nil; key++ {
+			err = b.Put(fmt.Appendf(nil, "%08d", key), make([]byte, 82+key%21))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return end
+}
+
 // What is loaded in key order fills its pages: it begins no log, and where there is one
 // it goes past it, so that each page is written once.
 func TestOrderedLoadTakesNoLog(t *testing.T) {
@@ -403,18 +422,7 @@ func TestOrderedLoadTakesNoLog(t *testing.T) {
 		s := db.store
 		from, key := 0, 0
 		for i := range commits {
-			err := db.Update(func(tx *Tx) error {
-				b, err := tx.CreateBucketIfNotExists(testBucket)
-				for end := key + size/100; key < end && err == nil; key++ {
-					// Of different lengths, so that a page takes more than the record.
-					err = b.Put(fmt.Appendf(nil, "%08d", key), make([]byte, 82+key%21))
-				}
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i == 0 {
+			if key = loadOrdered(t, db, key, size); i == 0 {
 				from = rec.len() // the log may have begun, and was cleared
 			}
 		}
@@ -428,5 +436,69 @@ func TestOrderedLoadTakesNoLog(t *testing.T) {
 		if _, n := rec.count(opWrite, from); n > commits*size*9/8 {
 			t.Errorf("at once: %v; %d bytes were written for %d", atOnce, n, commits*size)
 		}
+	}
+}
+
+// An armedSync is a file whose Sync, which for durable commits by the log is that of a
+// checkpoint alone, tells that it begins, and waits, while it is armed.
+type armedSync struct {
+	file
+	armed         *atomic.Bool
+	entered, goOn chan struct{}
+}
+
+func (f armedSync) Sync() error {
+	if f.armed.Load() {
+		f.entered <- struct{}{}
+		<-f.goOn
+	}
+	return f.file.Sync()
+}
+
+// Behind a checkpoint that is under way it takes the log: else it would wait, and all that
+// are committed after it.
+func TestOrderedLoadWaitsForNoCheckpoint(t *testing.T) {
+	const size = 256 << 10
+	held := armedSync{nil, new(atomic.Bool), make(chan struct{}), make(chan struct{})}
+	db := mustOpen(t, tempPath(t), &Options{logAtOnce: true, wrapFile: func(f file) file {
+		return armedSync{lazyFile{f}, held.armed, held.entered, held.goOn}
+	}})
+	s := db.store
+	key := loadOrdered(t, db, 0, size)
+	loadOrdered(t, db, key, 100) // by the log: it fills no page
+	checkpoint := func(then func()) {
+		held.armed.Store(true)
+		waitFor(t, "a checkpoint begins", s.tryCheckpoint)
+		<-held.entered // for its pages
+		then()
+		held.goOn <- struct{}{}
+		<-held.entered // for its meta
+		held.armed.Store(false)
+		held.goOn <- struct{}{}
+	}
+	load := func() (byLog bool) {
+		s.mu.Lock()
+		epoch := s.mu.epoch
+		s.mu.Unlock()
+		key = loadOrdered(t, db, key, size)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return epoch == s.mu.epoch && epoch.logUsed >= size
+	}
+	checkpoint(func() {
+		if !load() {
+			t.Error("behind a checkpoint, it went by pages")
+		}
+	})
+	checkpoint(func() {})
+	s.writing.Lock() // it has ended
+	s.mu.Lock()
+	if s.mu.checkpoint != 0 {
+		t.Errorf("the checkpoint of epoch %d seems to be under way", s.mu.checkpoint)
+	}
+	s.mu.Unlock()
+	s.writing.Unlock()
+	if load() {
+		t.Error("without a checkpoint, it went by the log")
 	}
 }

@@ -103,6 +103,7 @@ type store struct {
 		noLog      int             // who wants pages without a log
 		hadLog     bool            // the log has ended since a base state was made
 		synced     uint64          // the newest epoch with a batch that was to be durable
+		checkpoint uint64          // the newest epoch that a checkpoint writes, until it has; 0 = none
 		stop       bool
 	}
 	log redoLog
