@@ -18,9 +18,13 @@ import (
 // has to open, to hold what was durable and nothing in part, and to work. Of some, the
 // recovery and the commits after it are interrupted again.
 
+// unsynced reports whether what was left may be damaged: it was written to since it held
+// least transactions, and not synced.
+func (p *powerRun) unsynced(least, most uint64) bool { return p.plan.o.NoSync && least < most }
+
 // judge returns what is wrong with what was left.
 func (p *powerRun) judge(path string, least, most uint64, r *rand.Rand) error {
-	if p.plan.o.NoSync && least < most {
+	if p.unsynced(least, most) {
 		return p.verifyUnsynced(path, most)
 	}
 	return p.verify(path, least, most, r)
@@ -159,7 +163,7 @@ func (p *powerRun) lose(dir string, at int, r *rand.Rand, skip func(int) bool) (
 		return 0, err
 	}
 	must, _ := p.born(at)
-	if !must || p.plan.o.NoSync && least < most || r.IntN(4) > 0 {
+	if !must || p.unsynced(least, most) || r.IntN(4) > 0 {
 		return 1, nil
 	}
 	n, err := p.again(dir, img, least, most, r)

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -439,43 +438,15 @@ func TestOrderedLoadTakesNoLog(t *testing.T) {
 	}
 }
 
-// An armedSync is a file whose Sync, which for durable commits by the log is that of a
-// checkpoint alone, tells that it begins, and waits, while it is armed.
-type armedSync struct {
-	file
-	armed         *atomic.Bool
-	entered, goOn chan struct{}
-}
-
-func (f armedSync) Sync() error {
-	if f.armed.Load() {
-		f.entered <- struct{}{}
-		<-f.goOn
-	}
-	return f.file.Sync()
-}
-
 // Behind a checkpoint that is under way it takes the log: else it would wait, and all that
 // are committed after it.
 func TestOrderedLoadWaitsForNoCheckpoint(t *testing.T) {
 	const size = 256 << 10
-	held := armedSync{nil, new(atomic.Bool), make(chan struct{}), make(chan struct{})}
-	db := mustOpen(t, tempPath(t), &Options{logAtOnce: true, wrapFile: func(f file) file {
-		return armedSync{lazyFile{f}, held.armed, held.entered, held.goOn}
-	}})
+	slow, wrap := wrapSlow()
+	db := mustOpen(t, tempPath(t), &Options{logAtOnce: true, wrapFile: wrap})
 	s := db.store
 	key := loadOrdered(t, db, 0, size)
 	loadOrdered(t, db, key, 100) // by the log: it fills no page
-	checkpoint := func(then func()) {
-		held.armed.Store(true)
-		waitFor(t, "a checkpoint begins", s.tryCheckpoint)
-		<-held.entered // for its pages
-		then()
-		held.goOn <- struct{}{}
-		<-held.entered // for its meta
-		held.armed.Store(false)
-		held.goOn <- struct{}{}
-	}
 	load := func() (byLog bool) {
 		s.mu.Lock()
 		epoch := s.mu.epoch
@@ -485,12 +456,14 @@ func TestOrderedLoadWaitsForNoCheckpoint(t *testing.T) {
 		defer s.mu.Unlock()
 		return epoch == s.mu.epoch && epoch.logUsed >= size
 	}
-	checkpoint(func() {
-		if !load() {
-			t.Error("behind a checkpoint, it went by pages")
-		}
-	})
-	checkpoint(func() {})
+	slow.armed.Store(true)
+	waitFor(t, "a checkpoint begins", s.tryCheckpoint)
+	<-slow.entered
+	if !load() {
+		t.Error("behind a checkpoint, it went by pages")
+	}
+	close(slow.goOn)
+	waitFor(t, "the next one begins", s.tryCheckpoint)
 	s.writing.Lock() // it has ended
 	s.mu.Lock()
 	if s.mu.checkpoint != 0 {

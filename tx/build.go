@@ -32,8 +32,7 @@ func (it *item) wholeCell() int { return cellHeader + len(it.key) + len(it.value
 // whole tells whether a leaf of many such records behind a prefix of p bytes is one of
 // whole keys.
 func (it *item) whole(p int) bool {
-	size := 2 + headSize + it.cellSize(p)
-	return p <= wholePrefix && 2+headSize+it.wholeCell()-size <= size/wholeShare
+	return wholePays(p, 2+headSize+it.wholeCell(), 2+headSize+it.cellSize(p))
 }
 
 // sepCell returns the size of the branch cell of it behind a prefix of p bytes.
@@ -143,7 +142,7 @@ func leafLayout(items []item, p int) (size int, layout byte) {
 			whole = wholeNever
 		}
 	}
-	if p <= wholePrefix && whole-size <= size/wholeShare {
+	if wholePays(p, whole, size) {
 		return whole, flagWhole
 	}
 	return size, 0
@@ -156,6 +155,12 @@ const (
 	wholeShare  = 16
 	wholeNever  = 1 << 30
 )
+
+// wholePays tells whether keys are stored whole behind a prefix of p bytes, given what they
+// take so and what they take without the prefix.
+func wholePays(p, whole, size int) bool {
+	return p <= wholePrefix && whole-size <= size/wholeShare
+}
 
 // buildLeaf writes items, which fit, into n.
 func (n node) buildLeaf(items []item) {

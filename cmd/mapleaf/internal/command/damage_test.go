@@ -234,6 +234,16 @@ func newDamageSource(t *testing.T, kind damageKind) *damageSource {
 	return s
 }
 
+// newDamageSources makes a source of each kind. A trial takes the next source and the next
+// way, and so comes to every pair if there are as many as have no divisor in common.
+func newDamageSources(t *testing.T, kinds []damageKind) (sources []*damageSource) {
+	t.Helper()
+	for _, kind := range kinds {
+		sources = append(sources, newDamageSource(t, kind))
+	}
+	return sources
+}
+
 // write writes the file as it was made.
 func (s *damageSource) write(t *testing.T) string {
 	t.Helper()
@@ -348,10 +358,7 @@ func damagePages(t *testing.T, file string, pageSize int) []byte {
 const damageAllocMax = 32 << 20
 
 func TestDamageCommands(t *testing.T) {
-	var sources []*damageSource // as many as have no divisor with the ways in common
-	for _, kind := range damageKinds {
-		sources = append(sources, newDamageSource(t, kind))
-	}
+	sources := newDamageSources(t, damageKinds)
 	r := rand.New(rand.NewPCG(*damageSeed, 0))
 	var n damageTally
 	for trial := range *damageTrials {

@@ -31,10 +31,7 @@ var hostileKinds = []damageKind{
 }
 
 func TestHostileCommands(t *testing.T) {
-	var sources []*damageSource // as many as have no divisor with the ways in common
-	for _, kind := range hostileKinds {
-		sources = append(sources, newDamageSource(t, kind))
-	}
+	sources := newDamageSources(t, hostileKinds)
 	r := rand.New(rand.NewPCG(*damageSeed, 1))
 	var n damageTally
 	for trial := range *hostileTrials {
