@@ -24,6 +24,7 @@ import (
 type buffers struct {
 	size  int // of each, in bytes
 	free  [][]byte
+	long  [][]byte // of the Go heap, for extents
 	slabs []*mmapfile.PrivateMemory
 	bytes int                      // of all slabs
 	ahead chan slab                // the next one is on its way, nil = none is
@@ -109,18 +110,42 @@ func (b *buffers) add(m *mmapfile.PrivateMemory, err error) {
 	}
 }
 
-// put takes back a buffer that nobody looks at any more. Others than those that get
-// returns are left to the garbage collector.
+// put takes back a buffer that nobody looks at any more. Others than those that get and
+// extent return are left to the garbage collector.
 func (b *buffers) put(buf []byte) {
-	if len(buf) != b.size {
-		return
-	}
-	if invariant.Enabled {
+	if invariant.Enabled && len(buf) >= b.size {
 		for i := range buf {
 			buf[i] = 0xdb // whoever still reads it shall notice
 		}
 	}
-	b.free = append(b.free, buf)
+	switch {
+	case len(buf) == b.size:
+		b.free = append(b.free, buf)
+	case len(buf) > b.size && cap(buf) <= longBytes:
+		if len(b.long) == longKept {
+			b.long = slices.Delete(b.long, 0, 1)
+		}
+		b.long = append(b.long, buf[:cap(buf)])
+	}
+}
+
+// How many buffers for extents are kept, and how long they may be. One after the other
+// is used by who puts long values in transactions of their own.
+const (
+	longKept  = 4
+	longBytes = 4 << 20
+)
+
+// extent returns a buffer of size bytes for an extent, which is one of those that were
+// put back if it is not much longer. What it holds is not defined.
+func (b *buffers) extent(size int) []byte {
+	for i, buf := range slices.Backward(b.long) {
+		if len(buf) >= size && len(buf)/2 <= size {
+			b.long = slices.Delete(b.long, i, i+1)
+			return buf[:size]
+		}
+	}
+	return make([]byte, size)
 }
 
 // retire takes back a buffer that the readers at owner to last can see. live are the
@@ -159,6 +184,7 @@ const trimBytes = 4 << 20
 // trim gives memory back if none of it is in use, which is known by the number of free
 // buffers, unless there are others among them.
 func (b *buffers) trim() error {
+	b.long = nil
 	if b.heap || b.ahead == nil && b.bytes <= trimBytes || len(b.free) != b.bytes/b.size {
 		return nil
 	}

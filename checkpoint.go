@@ -226,20 +226,21 @@ func (s *store) newPage(kind tx.Kind, e extent, txid tx.TxID) *tx.Page {
 	}
 }
 
-// writeBytes is how many bytes go to the file in one call at most, beside commits no
-// more than a portion.
-const writeBytes = 4 << 20
-
 // write writes what is not written yet but does not wait for the drive: pages,
-// the manifest, and the meta last.
-func (s *store) write(w *write) error {
+// the manifest, and the meta last. If all of it is to be durable next, the first pages
+// are on their way to the drive while the others are written.
+func (s *store) write(w *write, durable bool) error {
 	began := time.Now()
 	pages := w.unwritten
 	if w.manifest != nil {
 		i, _ := slices.BinarySearchFunc(pages, w.manifest, comparePages)
 		pages = slices.Insert(slices.Clone(pages), i, w.manifest)
 	}
-	calls, err := s.writePages(s.file, pages, nil)
+	var pace *pacer
+	if durable {
+		pace = &pacer{f: s.file, size: commitPortion}
+	}
+	calls, err := s.writePages(s.file, pages, pace)
 	if err != nil {
 		return err
 	}
@@ -260,31 +261,43 @@ func (s *store) writeMeta(f file, m *meta) error {
 	return nil
 }
 
-// writePages writes framed pages, in ascending order, adjacent ones in one call,
-// and returns how many calls that took.
+// writePages writes framed pages, in ascending order, adjacent ones in one call and a
+// very long one in several, and returns how many calls that took.
 func (s *store) writePages(f file, pages []*tx.Page, pace *pacer) (calls int64, err error) {
-	var bufs [][]byte
-	limit := int64(writeBytes)
-	if pace != nil {
-		limit = portionBytes
+	write := func(bufs [][]byte, off, size int64) {
+		if err = f.WriteVec(bufs, off); err == nil {
+			err = pace.wrote(off, size)
+		}
+		calls++
 	}
-	for i := 0; i < len(pages); calls++ {
+	var bufs [][]byte
+	limit := pace.limit()
+	for i := 0; i < len(pages) && err == nil; {
 		off := int64(pages[i].ID) << s.shift
+		if buf := pages[i].Buf; int64(len(buf)) > limit {
+			for piece := range slices.Chunk(buf, int(limit)) {
+				if write([][]byte{piece}, off, int64(len(piece))); err != nil {
+					break
+				}
+				off += limit
+			}
+			i++
+			continue
+		}
 		size := int64(0)
 		bufs = bufs[:0]
-		for i < len(pages) && size < limit && int64(pages[i].ID)<<s.shift == off+size {
+		for i < len(pages) && int64(pages[i].ID)<<s.shift == off+size &&
+			size+int64(len(pages[i].Buf)) <= limit {
 			bufs = append(bufs, pages[i].Buf)
 			size += int64(len(pages[i].Buf))
 			i++
 		}
-		if err := f.WriteVec(bufs, off); err != nil {
-			return calls, fmt.Errorf("mapleaf: write pages: %w", err)
-		}
-		if err := pace.wrote(off, size); err != nil {
-			return calls, fmt.Errorf("mapleaf: write pages: %w", err)
-		}
+		write(bufs, off, size)
 	}
-	return calls, nil
+	if err != nil {
+		err = fmt.Errorf("mapleaf: write pages: %w", err)
+	}
+	return calls, err
 }
 
 // beginCheckpoint waits for the checkpoint before, and begins that of the epoch on a
@@ -329,7 +342,7 @@ func (s *store) checkpoint(e *epoch, bulk, durable bool) error {
 	}
 	var pace *pacer
 	if durable {
-		pace = &pacer{f: f}
+		pace = &pacer{f: f, size: portionBytes, waits: true}
 	}
 	began := time.Now()
 	calls, err := s.writePages(f, w.pages, pace)

@@ -196,7 +196,7 @@ func (s *store) commitPages(b *batch) error {
 	if err != nil {
 		return s.fail(err)
 	}
-	if err := s.write(w); err != nil {
+	if err := s.write(w, durable); err != nil {
 		return s.fail(err)
 	}
 	if durable {

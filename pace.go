@@ -5,11 +5,16 @@ package mapleaf
 // is on its way to the drive while the next is written, and is awaited before the next
 // sets out. The last ones are left to the sync at the end; with a nil pacer, all are.
 //
+// By a commit, which has nobody beside it, portions are only sent: the drive is at work
+// while the rest is written, and the sync finds less to do.
+//
 // The many small writes of a portion go to the drive together: to await each by itself
 // would take the drive's latency every time, and a processor with it, since the call
 // blocks.
 type pacer struct {
 	f       file
+	size    int64     // of a portion, in bytes
+	waits   bool      // for the portion before
 	portion byteRange // being written
 	bytes   int64
 	calls   int
@@ -19,11 +24,24 @@ type pacer struct {
 // A byteRange is a part of the file, from its first byte to behind its last.
 type byteRange struct{ from, to int64 }
 
-// What is written before a portion sets out: so many bytes, or so many calls.
+// What is written before a portion sets out: so many bytes, by a checkpoint or by a commit,
+// or so many calls.
 const (
-	portionBytes = 1 << 20
-	portionCalls = 64
+	portionBytes  = 1 << 20
+	commitPortion = 256 << 10
+	portionCalls  = 64
 )
+
+// writeBytes is how many bytes go to the file in one call at most without a pacer.
+const writeBytes = 4 << 20
+
+// limit returns how many bytes go to the file in one call at most.
+func (p *pacer) limit() int64 {
+	if p == nil {
+		return writeBytes
+	}
+	return p.size
+}
 
 // wrote notes that n bytes at off were written, behind all those before.
 func (p *pacer) wrote(off, n int64) error {
@@ -36,20 +54,23 @@ func (p *pacer) wrote(off, n int64) error {
 	p.portion.to = off + n
 	p.bytes += n
 	p.calls++
-	if p.bytes < portionBytes && p.calls < portionCalls {
+	if p.bytes < p.size && p.calls < portionCalls {
 		return nil
 	}
 	return p.send()
 }
 
-// send puts the portion on its way, and waits for the one before.
+// send puts the portion on its way, and waits for the one before if it is to.
 func (p *pacer) send() error {
 	next := p.portion
 	if err := p.f.StartWriteBack(next.from, next.to-next.from); err != nil {
 		return err
 	}
+	if p.bytes, p.calls = 0, 0; !p.waits {
+		return nil
+	}
 	err := p.await()
-	p.sent, p.bytes, p.calls = next, 0, 0
+	p.sent = next
 	return err
 }
 

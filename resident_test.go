@@ -211,3 +211,32 @@ func TestFailedBatchIsNotPublished(t *testing.T) {
 	}
 	wantCounted(t, db, 2)
 }
+
+// The buffer of a long value is used again by the next one of about its size. Of those
+// that nobody uses few are kept, none that is very long, and none when all is given back.
+func TestBuffersOfExtents(t *testing.T) {
+	b := &buffers{size: DefaultPageSize}
+	first := b.extent(40 * DefaultPageSize)
+	b.put(first)
+	if got := b.extent(10 * DefaultPageSize); &got[0] == &first[0] {
+		t.Error("a short extent has the buffer of a long one")
+	}
+	again := b.extent(39 * DefaultPageSize)
+	if &again[0] != &first[0] || len(again) != 39*DefaultPageSize {
+		t.Error("the buffer is not used again")
+	}
+	b.put(again)
+	if again = b.extent(40 * DefaultPageSize); &again[0] != &first[0] {
+		t.Error("the end of the buffer is lost")
+	}
+	for i := range 2 * longKept {
+		b.put(make([]byte, (i+2)*DefaultPageSize))
+	}
+	b.put(make([]byte, longBytes+DefaultPageSize))
+	if len(b.long) != longKept {
+		t.Errorf("%d buffers are kept, want %d", len(b.long), longKept)
+	}
+	if err := b.trim(); err != nil || len(b.long) > 0 {
+		t.Errorf("%d buffers are left, %v", len(b.long), err)
+	}
+}

@@ -203,7 +203,7 @@ func (w *writer) Alloc(kind tx.Kind, count uint32) (*tx.Page, error) {
 		p.Buf = w.s.buffers.get()
 		w.pages = append(w.pages, p)
 	} else {
-		p.Buf = make([]byte, int(count)<<w.s.shift)
+		p.Buf = w.s.buffers.extent(int(count) << w.s.shift)
 		w.snap.Reuse(p)
 	}
 	if kind == tx.KindExtent {
