@@ -42,7 +42,7 @@
 //
 // pager.go is the seam. node.go has the page layout; leaf.go and branch.go edit
 // it in place, build.go builds it anew. tree.go finds records and copies paths;
-// insert.go, delete.go and range.go change the tree. ahead.go asks for memory that a
+// insert.go, delete.go, range.go and clear.go change the tree. ahead.go asks for memory that a
 // search or a scan is about to touch. bucket.go, nested.go, cursor.go and iter.go
 // are the API; overlay.go is the table of dirty pages.
 package tx
