@@ -52,7 +52,7 @@ func interruptChild(path string) error {
 
 func TestInterruptedCalls(t *testing.T) {
 	const calls = "openat,pread64,pwrite64,pwritev,pwritev2,fdatasync,fsync,fallocate,ftruncate," +
-		"sync_file_range,fcntl,fstat,newfstatat,renameat,renameat2,unlinkat,linkat"
+		"sync_file_range,fcntl,fstat,newfstatat,statx,renameat,renameat2,unlinkat,linkat"
 	for _, when := range []string{"1+2", "2+3", "3+5"} {
 		path := filepath.Join(t.TempDir(), "interrupted.db")
 		child, err := childCommand(interruptEnv + "=" + path)

@@ -18,12 +18,6 @@ func stat(f *os.File, st *unix.Stat_t) error {
 	}
 }
 
-func fileSize(f *os.File) (int64, error) {
-	var st unix.Stat_t
-	err := stat(f, &st)
-	return st.Size, err
-}
-
 // identify also tells whether the file is a folder.
 func identify(f *os.File) (id Identity, isDir bool, err error) {
 	var st unix.Stat_t
