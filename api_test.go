@@ -244,6 +244,7 @@ var _ = []any{
 	is[func(*mapleaf.Tx) error]((*mapleaf.Tx).Err),
 	is[func(*mapleaf.Bucket) uint64]((*mapleaf.Bucket).Count),
 	is[func(*mapleaf.Bucket, []byte, []byte) (uint64, error)]((*mapleaf.Bucket).DeleteRange),
+	is[func(*mapleaf.Bucket, iter.Seq2[[]byte, []byte]) error]((*mapleaf.Bucket).Load),
 	is[func(*mapleaf.Bucket) iter.Seq2[[]byte, []byte]]((*mapleaf.Bucket).All),
 	is[func(*mapleaf.Bucket) iter.Seq2[[]byte, []byte]]((*mapleaf.Bucket).Backward),
 	is[func(*mapleaf.Bucket, []byte) iter.Seq2[[]byte, []byte]]((*mapleaf.Bucket).Prefix),

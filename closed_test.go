@@ -80,6 +80,7 @@ func wantClosedErrors(t *testing.T, e ended) {
 		"Bucket.Put":               e.b.Put(key, key),
 		"Bucket.Delete":            e.b.Delete(key),
 		"Bucket.DeleteRange":       del,
+		"Bucket.Load":              e.b.Load(func(yield func(_, _ []byte) bool) { yield(key, key) }),
 		"Bucket.CreateBucket":      create(e.b.CreateBucket(key)),
 		"Bucket.CreateIfNotExists": create(e.b.CreateBucketIfNotExists([]byte("sub"))),
 		"Bucket.DeleteBucket":      e.b.DeleteBucket([]byte("sub")),

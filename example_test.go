@@ -134,6 +134,36 @@ func ExampleDB_Begin() {
 	// 001
 }
 
+func ExampleBucket_Load() {
+	db, done := open()
+	defer done()
+	err := db.Update(func(tx *mapleaf.Tx) error {
+		b, err := tx.CreateBucket([]byte("squares"))
+		if err != nil {
+			return err
+		}
+		return b.Load(func(yield func(key, value []byte) bool) {
+			var key, value []byte // Load copies them
+			for n := range 1_000_000 {
+				key = fmt.Appendf(key[:0], "%06d", n)
+				value = fmt.Append(value[:0], n*n)
+				if !yield(key, value) {
+					return
+				}
+			}
+		})
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = db.View(func(tx *mapleaf.Tx) error {
+		b := tx.Bucket([]byte("squares"))
+		fmt.Printf("%d %s\n", b.Count(), b.Get([]byte("000012")))
+		return nil
+	})
+	// Output: 1000000 144
+}
+
 func ExampleTx_copyFile() {
 	db, done := open()
 	defer done()

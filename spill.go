@@ -22,6 +22,14 @@ func (w *writer) SpillLimit() int64 {
 // its pages (W3), so they can be written at any time; what fails here fails this
 // transaction only.
 func (w *writer) Spill(snap *tx.Snapshot, pages []*tx.Page) error {
+	if err := w.BeginSpill(snap, pages); err != nil {
+		return err
+	}
+	return w.EndSpill(snap, pages)
+}
+
+// BeginSpill implements tx.Pager.
+func (w *writer) BeginSpill(snap *tx.Snapshot, pages []*tx.Page) error {
 	s := w.s
 	if err := s.refused(); err != nil {
 		return err
@@ -36,23 +44,39 @@ func (w *writer) Spill(snap *tx.Snapshot, pages []*tx.Page) error {
 	}
 	w.spilled = true
 	s.written.Store(true)
-	s.seal(pages, w.txid)
-	began := time.Now()
-	calls, err := s.writePages(s.file, pages, nil)
-	s.stats.wrote(calls, time.Since(began))
-	if err != nil {
+	spilling := make(chan error, 1)
+	w.spilling = spilling
+	go func() {
+		began := time.Now()
+		s.seal(pages, w.txid)
+		calls, err := s.writePages(s.file, pages, nil)
+		s.stats.wrote(calls, time.Since(began))
+		spilling <- err
+	}()
+	return nil
+}
+
+// awaitSpill waits until nothing more is written (W7).
+func (w *writer) awaitSpill() error {
+	if w.spilling == nil {
+		return nil
+	}
+	err := <-w.spilling
+	w.spilling = nil
+	return err
+}
+
+// EndSpill implements tx.Pager.
+func (w *writer) EndSpill(snap *tx.Snapshot, pages []*tx.Page) error {
+	if err := w.awaitSpill(); err != nil {
 		return err
 	}
 	snap.Written = w.txid // so that they pass where they are verified again
-	gone := make(map[*tx.Page]struct{}, len(pages))
 	for _, p := range pages {
 		snap.Mark(p)
-		s.buffers.put(p.Buf)
-		gone[p] = struct{}{}
+		w.s.buffers.put(p.Buf)
+		p.Buf = nil
 	}
-	w.pages = slices.DeleteFunc(w.pages, func(p *tx.Page) bool {
-		_, spilled := gone[p]
-		return spilled
-	})
+	w.pages = slices.DeleteFunc(w.pages, func(p *tx.Page) bool { return p.Buf == nil })
 	return nil
 }

@@ -27,6 +27,8 @@ import (
 //	   commits, or goes back.
 //	W6 A transaction without changes returns from Commit only when the batch
 //	   that it read from is durable and published.
+//	W7 Nothing that a transaction spills is written after its end: its pages may be
+//	   given to another.
 
 // The first run of pages that a transaction reserves, and the longest.
 const (
@@ -52,11 +54,12 @@ type writer struct {
 	snap  *tx.Snapshot // the transaction's own state
 
 	writerLists
-	current int   // the run that single pages come from, -1 = none
-	long    int64 // bytes of long values that it has allocated
-	spilled bool  // some of its pages are in the file already
-	left    bool  // the slot is given up
-	ended   bool
+	current  int        // the run that single pages come from, -1 = none
+	long     int64      // bytes of long values that it has allocated
+	spilled  bool       // some of its pages are in the file already
+	spilling chan error // nil unless pages are being written
+	left     bool       // the slot is given up
+	ended    bool
 }
 
 // The writerLists of a transaction are used again by the next one.
@@ -304,6 +307,7 @@ func (w *writer) Rollback() {
 	if w.ended {
 		return
 	}
+	_ = w.awaitSpill() // it is as if those pages were never written
 	if w.spilled {
 		w.s.seen = max(w.s.seen, w.txid) // its stamp stands in pages of the file
 	}
@@ -362,7 +366,11 @@ func (w *writer) Commit(snap *tx.Snapshot, changed bool, ops []byte) error {
 		w.keep(snap)
 		return nil
 	}
-	if err := w.s.refused(); err != nil {
+	err := w.awaitSpill()
+	if err == nil {
+		err = w.s.refused()
+	}
+	if err != nil {
 		w.Rollback()
 		return err
 	}

@@ -110,6 +110,12 @@ type writer interface {
 	remove(key []byte) error
 }
 
+// A bulkLoader puts many records at once, in one transaction: a value of version 0 for each
+// of the keys, which ascend.
+type bulkLoader interface {
+	bulkLoad(keys keyList, valueSize int) error
+}
+
 // A settler finishes the work that it put off, such as compactions, so that a
 // prepared database is at rest.
 type settler interface {

@@ -74,6 +74,22 @@ func (s *mapleafStore) update(fn func(writer) error) error {
 	})
 }
 
+// bulkLoad implements bulkLoader.
+func (s *mapleafStore) bulkLoad(keys keyList, valueSize int) error {
+	value := make([]byte, valueSize)
+	return s.db.Update(func(tx *mapleaf.Tx) error {
+		return tx.Bucket(mapleafBucket).Load(func(yield func(key, value []byte) bool) {
+			for j := range keys.len() {
+				key := keys.at(j)
+				fillValue(value, key, 0)
+				if !yield(key, value) {
+					return
+				}
+			}
+		})
+	})
+}
+
 // count implements store.
 func (s *mapleafStore) count() (n int, err error) {
 	err = s.db.View(func(tx *mapleaf.Tx) error {

@@ -46,6 +46,8 @@ func (b *Bucket) arrange() error {
 		return nil
 	}
 	slices.Sort(ids)
+	b.edit.version++ // a path keeps references
+	t.appending = nil
 	for i := len(levels) - 1; i >= 0; i-- {
 		for _, p := range levels[i] {
 			p.page.ID, ids = ids[0], ids[1:]

@@ -44,7 +44,7 @@ func (b *Bucket) version() uint64 {
 	return b.edit.version
 }
 
-// usable returns why the bucket cannot be changed, if so.
+// usable returns why the bucket cannot be changed, if so. Otherwise no page is in flight.
 func (b *Bucket) usable() error {
 	if err := b.tx.usable(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (b *Bucket) usable() error {
 	if b.gone {
 		return ErrBucketNotFound
 	}
-	return nil
+	return b.tx.land()
 }
 
 // readable tells whether the bucket can be read.

@@ -129,8 +129,10 @@ func (r *modelRun) pick() (*Bucket, *modelBucket) {
 func (r *modelRun) step() {
 	b, m := r.pick()
 	switch n := r.IntN(100); {
-	case n < 40:
+	case n < 36:
 		r.put(b, m)
+	case n < 40:
+		r.load(b, m)
 	case n < 55:
 		r.del(b, m)
 	case n < 70:

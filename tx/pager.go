@@ -103,6 +103,8 @@ type Page struct {
 	lent  bool        // slices into Buf were handed out: its bytes stay (I6)
 	tidy  bool        // a leaf whose cells lie in key order
 	stale atomic.Bool // a branch whose record counts are not all right (C1)
+
+	flying bool // it is being written (Y1)
 }
 
 // Ref returns the reference that leads to the page.
@@ -258,6 +260,13 @@ type Pager interface {
 	// Spill writes pages of this transaction, in ascending order, to their places,
 	// and makes s read them there. Their buffers are gone afterwards.
 	Spill(s *Snapshot, pages []*Page) error
+
+	// BeginSpill is Spill that goes on beside the transaction. Its pages keep their
+	// buffers, and are not changed, until EndSpill, which waits until they are written
+	// and takes those that it is given out of memory; a second one is not begun before.
+	// Commit and Rollback wait for what was begun.
+	BeginSpill(s *Snapshot, pages []*Page) error
+	EndSpill(s *Snapshot, pages []*Page) error
 
 	// Scratch returns a buffer of one page, whose contents are not defined, to be
 	// that of a page of this transaction. Recycle gives back the one that it has

@@ -1,6 +1,7 @@
 package tx
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type memStore struct {
 	follower   *memStore // replays the operations of every transaction
 	dropped    bool      // some transaction had too many operations for that
 	spillLimit int64     // bytes that a transaction may have in memory
+	spillErr   error     // of BeginSpill
+	landErr    error     // of EndSpill
 	allocMax   int       // allocations that succeed before Alloc fails; 0 = all
 	hostile    bool      // the pages lead to one another in ways that free them twice
 }
@@ -128,7 +131,8 @@ type memPager struct {
 	freed []PageID
 	count int
 
-	spilled []PageID
+	spilled  []PageID
+	spilling map[*Page][]byte // their bytes when that began
 }
 
 func (p *memPager) TxID() TxID { return p.id }
@@ -219,6 +223,37 @@ func (p *memPager) Spill(sn *Snapshot, pages []*Page) error {
 			sn.MarkExtent(page.Ref(), count)
 		}
 		p.spilled = append(p.spilled, page.ID)
+	}
+	return nil
+}
+
+// BeginSpill notes what is to be written, and EndSpill that nobody has changed it.
+func (p *memPager) BeginSpill(_ *Snapshot, pages []*Page) error {
+	if p.spilling != nil {
+		p.store.t.Error("a second spill begins before the first ends")
+	}
+	p.spilling = make(map[*Page][]byte, len(pages))
+	for _, page := range pages {
+		p.spilling[page] = bytes.Clone(page.Body())
+	}
+	return p.store.spillErr
+}
+
+func (p *memPager) EndSpill(sn *Snapshot, pages []*Page) error {
+	for page, body := range p.spilling {
+		if !bytes.Equal(page.Body(), body) {
+			p.store.t.Errorf("page %v was changed while it was written", page.Ref())
+		}
+	}
+	p.spilling = nil
+	if p.store.landErr != nil {
+		return p.store.landErr
+	}
+	if err := p.Spill(sn, pages); err != nil {
+		return err
+	}
+	for _, page := range pages {
+		p.Recycle(page.Buf)
 	}
 	return nil
 }

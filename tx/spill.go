@@ -22,6 +22,7 @@ type spilled struct {
 	dirty  int64    // of pages in memory since the last spill
 	pages  []uint64 // a bit for each page that was spilled
 	handed bool     // bytes of the mapping were handed out since
+	flight []*Page  // pages that are being written (flight.go)
 }
 
 // spilledPage tells whether ref names a page that this transaction has spilled.
@@ -48,6 +49,9 @@ func (t *Tx) makeRoom() error {
 	if s.limit == 0 || s.dirty <= s.limit {
 		return nil
 	}
+	if err := t.land(); err != nil || s.dirty <= s.limit {
+		return err
+	}
 	began := time.Now()
 	t.tidy()
 	var pages []*Page
@@ -64,6 +68,16 @@ func (t *Tx) makeRoom() error {
 		t.fail(err)
 		return err
 	}
+	t.fresh, s.dirty = 0, 0
+	t.ops = opList{}
+	t.dropSpilled(pages)
+	t.stats.IncSpillTime(time.Since(began))
+	return nil
+}
+
+// dropSpilled takes pages out of memory that were spilled.
+func (t *Tx) dropSpilled(pages []*Page) {
+	s := &t.spilled
 	s.pages = append(s.pages, make([]uint64, max(0, int(t.own.HWM)/64+1-len(s.pages)))...)
 	for _, p := range pages {
 		t.own.Overlay.Delete(p.ID, uint64(t.own.TxID))
@@ -77,13 +91,10 @@ func (t *Tx) makeRoom() error {
 		}
 	}
 	clear(t.born[len(kept):])
-	t.born, t.fresh, s.dirty = kept, 0, 0
-	t.ops = opList{}
+	t.born = kept
 	t.path, t.appending = t.path[:0], nil
 	t.root.renewVersions()
 	t.stats.IncSpill(int64(len(pages)))
-	t.stats.IncSpillTime(time.Since(began))
-	return nil
 }
 
 // renewVersions gives b, and every bucket that was opened below it, a new version.

@@ -232,6 +232,9 @@ func (t *Tx) settle() error {
 	}
 	err := t.Err()
 	if err == nil {
+		err = t.land()
+	}
+	if err == nil {
 		err = t.root.flush()
 	}
 	if err == nil {
