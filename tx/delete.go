@@ -195,7 +195,9 @@ func (b *Bucket) mergePair(level, left int) (bool, error) {
 		build = func(n node) { n.buildLeaf(items) }
 		t.freeSep(parent.node, left)
 	}
-	sum := parent.node.below(left) + parent.node.below(left+1)
+	// The parent may be stale, and what is spilled later is not counted again (C1, C4).
+	sum := t.snap.below(parent.node, parent.page, left) +
+		t.snap.below(parent.node, parent.page, left+1)
 	t.rebuild(f, build)
 	f.page.stale.Store(false)
 	t.free(ref, 1)
