@@ -24,13 +24,13 @@ type logClearing struct {
 }
 
 // The bytes of a portion: room for some records of the present size, within bounds. The
-// next one begins when half as much is left. After each one an append waits for the file
-// system's journal: with portions of 128 KiB one append in a hundred took four times as
-// long as the others, with these twice.
+// next one begins when a part of that is left. After each one an append waits for the file
+// system's journal, so they are not too small.
 const (
 	clearRecords = 16
-	clearMin     = 1 << 20
+	clearMin     = 256 << 10
 	clearMax     = 4 << 20
+	clearAtPart  = 4
 )
 
 // claim makes the log extent x, which has the index i and so many bytes, ready for an
@@ -47,7 +47,7 @@ func (c *logClearing) claim(i int, x extent, bytes, end, record int64) (from, to
 	}
 	c.done[i] = max(c.done[i], end)
 	portion := min(max(clearRecords*record, clearMin), clearMax)
-	if c.busy != nil || c.done[i]-end > portion/2 {
+	if c.busy != nil || c.done[i]-end > portion/clearAtPart {
 		return 0, 0
 	}
 	return c.done[i], min(c.done[i]+portion, bytes)
