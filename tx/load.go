@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// This file puts many records, and makes it worth to have them in order. As long as each
+// This file puts many records, and makes it worth while to have them in order. As long as each
 // key is above the one before, which was the last of the bucket, a record is put at the
 // end of the leaf where that is, and only counted above; the rest of what Put does for
 // one record is done for one leaf. Leaves that are full are written while the next
