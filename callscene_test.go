@@ -145,6 +145,13 @@ var callScenes = []callScene{
 			c.steps(db, 2)
 			c.close(db)
 		}},
+	{name: "shrink", before: callSetup(8, false),
+		quiet: slices.Concat(quietOpen, quietGrow, quietLog, quietTick),
+		run: func(c *callRun) {
+			db := c.open(&Options{logAtOnce: true, LogSize: 64 << 10, shrinkAtOnce: true})
+			c.steps(db, 4)
+			c.close(db)
+		}},
 	{name: "reading", quiet: slices.Concat(quietOpen, quietTick),
 		before: callSetup(6, true),
 		run: func(c *callRun) {

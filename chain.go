@@ -2,6 +2,7 @@ package mapleaf
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/mapleafdb/mapleaf/tx"
 )
@@ -159,10 +160,25 @@ func (c *chain) budget(entries int) (links, records int) {
 	if len(c.links) <= times*c.pagesFor(c.tree.Len())+chainSlack {
 		return 0, 0
 	}
+	links = min(dropLimit(own), len(c.links)-1)
 	if own == 1 {
-		return dropLimit(own), max(c.capacity/2, c.capacity-entries)
+		return links, max(c.capacity/2, c.capacity-entries)
 	}
-	return dropLimit(own), (2*own + 1) * c.capacity
+	return links, (2*own + 1) * c.capacity
+}
+
+// all is the budget of who drops all links and writes the chain anew.
+func (c *chain) all() (links, records int) { return len(c.links), math.MaxInt }
+
+// allRoom returns how many pages that takes at most, if nothing but the links themselves
+// is taken and freed.
+func (c *chain) allRoom() uint32 {
+	entries := c.tree.Len() + 2*len(c.links) + 4
+	for i := range c.links {
+		entries += len(c.links[i].spans) // each may divide a record
+	}
+	n := c.pagesFor(entries)
+	return uint32(n + 2*n/(c.capacity-1) + 1) // the room itself may lie in as many extents
 }
 
 // dropLimit is the most links that a commit of own links may drop.
@@ -187,7 +203,7 @@ type move struct {
 // oldest collects what must be said again before the oldest links can be
 // dropped, up to the given limits, and returns how many links that sets free.
 func (c *chain) oldest(links, records int) (moves []move, drop int) {
-	for drop < links && drop < len(c.links)-1 {
+	for drop < min(links, len(c.links)) {
 		l := &c.links[drop]
 		for ; l.span < len(l.spans); l.span++ {
 			e := l.spans[l.span]

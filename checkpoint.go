@@ -266,6 +266,7 @@ func (s *store) writeMeta(f file, m *meta) error {
 func (s *store) writePages(f file, pages []*tx.Page, pace *pacer) (calls int64, err error) {
 	write := func(bufs [][]byte, off, size int64) {
 		if err = f.WriteVec(bufs, off); err == nil {
+			s.output.Add(size)
 			err = pace.wrote(off, size)
 		}
 		calls++

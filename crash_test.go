@@ -189,6 +189,7 @@ func TestCrashStates(t *testing.T) {
 		{}, {PageSize: 16384},
 		{logAtOnce: true, LogSize: 64 << 10},
 		{logAtOnce: true, LogSize: 64 << 10, CheckpointBytes: 64 << 10},
+		{shrinkAtOnce: true}, {shrinkAtOnce: true, logAtOnce: true, LogSize: 64 << 10},
 	} {
 		r := testRand(t, uint64(o.PageSize)+uint64(o.CheckpointBytes))
 		commits := 8

@@ -37,6 +37,7 @@ type epoch struct {
 	links    int      // pages in reserve
 	manifest extent   // for the manifest, if it may not fit into the meta
 	tail     extent   // cut off the file by Close
+	anew     bool     // the chain is written anew, as its pages may have to go
 	log      int      // which log extent takes its records
 	logUsed  int64    // bytes of it that are written or promised
 	logs     []extent // new extents: for a log to begin, or a larger one for this

@@ -7,3 +7,6 @@ func WithLog(o *Options) {
 	o.LogSize = 256 << 10
 	o.CheckpointBytes = 1 << 20
 }
+
+// WithShrink makes Close shrink the file whatever that brings.
+func WithShrink(o *Options) { o.shrinkAtOnce = true }

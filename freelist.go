@@ -180,6 +180,50 @@ func (f *freelist) takeLowest(count uint32) ([]extent, bool) {
 	return got, true
 }
 
+// takeBelow takes 1 to want pages, the lowest that are free, or exactly want if whole is
+// set. It reports false if there are none that end at limit or before.
+func (f *freelist) takeBelow(limit tx.PageID, want uint32, whole bool) (e extent, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.byStart.Ascend(func(x extent) bool {
+		if x.first >= limit {
+			return false
+		}
+		e = extent{x.first, min(x.count, want, uint32(limit-x.first))}
+		ok = e.count == want || !whole
+		return !ok
+	})
+	if !ok {
+		return extent{}, false
+	}
+	f.cutFree(e)
+	f.mu.taken = append(f.mu.taken, e)
+	return e, true
+}
+
+// vacant returns the lowest page from which on everything that is in use has room below
+// it, if no more than limit pages are. A part of that room is left over, and spare pages,
+// since nodes that lead to what is moved are written anew, too.
+func (f *freelist) vacant(limit, spare uint64) tx.PageID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from := tx.PageID(f.mu.hwm)
+	above := uint64(0) // free pages at from or above
+	f.mu.byStart.Descend(func(x extent) bool {
+		above += uint64(x.count)
+		used := f.mu.hwm - uint64(x.first) - above
+		if used > limit || used+used/vacantPart+spare > f.mu.pages-above {
+			return false
+		}
+		from = x.first
+		return true
+	})
+	return from
+}
+
+// vacantPart is which part of the pages that are moved there has to be room for besides.
+const vacantPart = 16
+
 // tail returns the free extent that ends at the high-water mark, if there is one.
 func (f *freelist) tail() (extent, bool) {
 	f.mu.Lock()
@@ -423,6 +467,13 @@ func (x extent) without(e extent) (rest []extent) {
 		rest = append(rest, extent{tx.PageID(e.end()), uint32(x.end() - e.end())})
 	}
 	return rest
+}
+
+// size returns the high-water mark, and how many pages below it are free.
+func (f *freelist) size() (hwm, free uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.hwm, f.mu.pages
 }
 
 // top returns the high-water mark.

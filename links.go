@@ -43,7 +43,11 @@ func (s *store) planLinks(e *epoch, pages int, gone []freedExtent) (*linkPlan, e
 	if err != nil {
 		return nil, err
 	}
-	moves, drop := c.oldest(c.budget(len(net)))
+	budget := c.budget
+	if e.anew {
+		budget = func(int) (int, int) { return c.all() }
+	}
+	moves, drop := c.oldest(budget(len(net)))
 	home := c.seq + 1
 	forward := c.forward(moves, &s.free, func(i int) uint64 {
 		return home + uint64(i/c.capacity)

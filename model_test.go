@@ -84,6 +84,7 @@ type swarm struct {
 	reopen   float64
 	readers  int // open at once, at most
 	log      bool
+	shrink   bool // Close does
 	sync     bool
 	memory   int // Options.CheckpointBytes, if transactions are to spill
 }
@@ -93,6 +94,9 @@ func (s *swarm) options(o *mapleaf.Options) {
 	o.NoSync, o.PageSize = !s.sync, s.pageSize
 	if s.log {
 		mapleaf.WithLog(o)
+	}
+	if s.shrink {
+		mapleaf.WithShrink(o)
 	}
 	if s.memory > 0 {
 		o.CheckpointBytes = s.memory
@@ -141,6 +145,7 @@ func drawSwarm(rng *rand.Rand) swarm {
 		reopen:   rng.Float64() * 0.2,
 		readers:  rng.IntN(6),
 		log:      rng.IntN(2) == 0,
+		shrink:   rng.IntN(3) == 0,
 		sync:     rng.IntN(4) == 0,
 	}
 	if rng.IntN(3) == 0 {

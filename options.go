@@ -186,6 +186,9 @@ type Options struct {
 	// logAtOnce makes the log begin with the first commit, for tests.
 	logAtOnce bool
 
+	// shrinkAtOnce makes Close shrink the file whatever that costs and brings, for tests.
+	shrinkAtOnce bool
+
 	// trustManifest turns off the check that decides whether the newest meta
 	// counts after a crash, so that tests can show that they would notice.
 	trustManifest bool

@@ -346,6 +346,7 @@ func (s *store) appendRecord(b *batch) error {
 	}
 	s.stats.wrote(1, time.Since(began))
 	s.written.Store(true)
+	s.output.Add(size)
 	s.log.off += blocks(size)
 	s.log.link = sum
 	s.mu.Lock()

@@ -54,6 +54,7 @@ type store struct {
 	stats     counters
 	durable   atomic.Uint64 // the newest txid that is durable
 	written   atomic.Bool   // something was written since Open
+	output    atomic.Int64  // bytes of pages and of the log since then
 	unsynced  atomic.Bool   // something was, and no sync began since,
 	loose     atomic.Bool   // and so was the newest meta
 
@@ -83,6 +84,7 @@ type store struct {
 	sized    atomic.Int64 // the same, for the committer
 	seen     tx.TxID      // the largest txid that the file showed at opening
 	bulk     *openFile    // the same file for checkpoints (K4), nil until there is a log
+	shrunk   bool         // Close has made the end of the file free
 
 	mu struct {
 		sync.Mutex
@@ -289,13 +291,17 @@ func (s *store) close() error {
 	s.watch.close()
 	s.writer <- struct{}{}
 	s.drain() // else the last batch would publish itself after what follows
+	err := s.shrink()
 	s.peers.stopWriting()
 	s.unpublish()
 	s.waitIdle()
 	s.peers.stop()
 	s.halt()
 	s.log.clearing.settle()
-	last, err := s.isLast()
+	last := false
+	if err == nil {
+		last, err = s.isLast()
+	}
 	s.writing.Lock() // a checkpoint may be under way
 	defer s.writing.Unlock()
 	if err == nil && last {
@@ -328,6 +334,11 @@ func (s *store) finalState() error {
 		return err
 	}
 	s.free.reclaim(nil)
+	if e, ok := s.chainEpoch(); ok {
+		if err := s.checkpoint(e, false, true); err != nil {
+			return err
+		}
+	}
 	if e, ok := s.finalEpoch(); ok {
 		if err := s.checkpoint(e, false, true); err != nil {
 			return err

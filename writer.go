@@ -54,6 +54,7 @@ type writer struct {
 	snap  *tx.Snapshot // the transaction's own state
 
 	writerLists
+	below    tx.PageID  // its pages have to lie below this one, 0 = anywhere
 	current  int        // the run that single pages come from, -1 = none
 	long     int64      // bytes of long values that it has allocated
 	spilled  bool       // some of its pages are in the file already
@@ -228,7 +229,7 @@ func (w *writer) id(count uint32) (tx.PageID, bool) {
 		return id, true
 	}
 	if w.current < 0 || w.runs[w.current].used == w.runs[w.current].count {
-		e, ok := w.s.free.takeRun(uint32(min(runFirst<<min(len(w.runs), 8), runMax)))
+		e, ok := w.takeRun(uint32(min(runFirst<<min(len(w.runs), 8), runMax)))
 		if !ok {
 			return 0, false
 		}
@@ -240,6 +241,14 @@ func (w *writer) id(count uint32) (tx.PageID, bool) {
 	return r.first + tx.PageID(r.used-1), true
 }
 
+// takeRun takes a run from the free space.
+func (w *writer) takeRun(want uint32) (extent, bool) {
+	if w.below > 0 {
+		return w.s.free.takeBelow(w.below, want, false)
+	}
+	return w.s.free.takeRun(want)
+}
+
 func (w *writer) longID(count uint32) (tx.PageID, bool) {
 	for i, e := range w.spareRuns {
 		if e.count == count {
@@ -247,7 +256,13 @@ func (w *writer) longID(count uint32) (tx.PageID, bool) {
 			return e.first, true
 		}
 	}
-	e, ok := w.s.free.take(count)
+	var e extent
+	var ok bool
+	if w.below > 0 {
+		e, ok = w.s.free.takeBelow(w.below, count, true)
+	} else {
+		e, ok = w.s.free.take(count)
+	}
 	if ok {
 		w.runs = append(w.runs, run{e, count})
 	}

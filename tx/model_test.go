@@ -403,6 +403,11 @@ func (r *modelRun) finish() {
 		r.model = r.now.clone()
 	}
 	r.store.check()
+	if r.store.follower == nil && !r.store.resident && r.IntN(4) == 0 {
+		end := r.store.last()
+		r.store.vacate(end/2+PageID(r.IntN(int(end/2)+1)), 1+r.IntN(100))
+		r.store.check()
+	}
 	r.tx = r.store.read()
 	r.now = r.model.clone()
 	r.compare(&r.tx.root, r.model, true)

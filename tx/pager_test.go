@@ -30,6 +30,7 @@ type memStore struct {
 	spillErr   error     // of BeginSpill
 	landErr    error     // of EndSpill
 	allocMax   int       // allocations that succeed before Alloc fails; 0 = all
+	below      PageID    // new pages come from the lowest free ones below it first
 	hostile    bool      // the pages lead to one another in ways that free them twice
 }
 
@@ -144,8 +145,11 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 	if p.store.allocMax > 0 && p.count > p.store.allocMax {
 		return nil, errNoRoom
 	}
-	id := p.store.next
-	p.store.next += PageID(count)
+	id, ok := p.low(count)
+	if !ok {
+		id = p.store.next
+		p.store.next += PageID(count)
+	}
 	p.snap.HWM = max(p.snap.HWM, p.store.next)
 	p.own[id] = count
 	buf := make([]byte, int(count)<<p.store.state.Shift)
@@ -153,6 +157,28 @@ func (p *memPager) Alloc(kind Kind, count uint32) (*Page, error) {
 		buf[i] = 0xa5 // a body is not zeroed
 	}
 	return &Page{Buf: buf, ID: id, Stamp: p.id.Stamp(), Kind: kind}, nil
+}
+
+// low returns the lowest extent of count pages that is free, if it lies below
+// memStore.below.
+func (p *memPager) low(count uint32) (PageID, bool) {
+	in := make(map[PageID]bool)
+	for _, used := range []map[PageID]uint32{p.store.used, p.own} {
+		for id, n := range used {
+			for i := range PageID(n) {
+				in[id+i] = true
+			}
+		}
+	}
+	for id, run := PageID(memFirstPage), uint32(0); id < p.store.below; id++ {
+		if run++; in[id] {
+			run = 0
+		}
+		if run == count {
+			return id + 1 - PageID(count), true
+		}
+	}
+	return 0, false
 }
 
 func (p *memPager) Renew(ref Ref, page *Page) *Page {
