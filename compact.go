@@ -38,22 +38,31 @@ type compactor struct {
 }
 
 // room begins the first transaction, and the next one when n more bytes would be
-// too many. It reports whether buckets of dst have to be looked up again.
-func (c *compactor) room(n int64) (fresh bool, err error) {
-	if c.t != nil && (c.sizeMax == 0 || c.size+n <= c.sizeMax) {
-		c.size += n
-		return false, nil
+// too many. Whatever bucket of dst was at hand belongs to the last one then.
+func (c *compactor) room(n int64) error {
+	if c.t != nil && c.takes(n) {
+		return nil
 	}
 	if c.t != nil {
 		t := c.t
 		c.t = nil
 		if err := t.Commit(); err != nil {
-			return false, err
+			return err
 		}
 	}
+	var err error
 	c.t, err = c.dst.Begin(true)
 	c.size = n
-	return true, err
+	return err
+}
+
+// takes counts n more bytes, if the transaction takes them.
+func (c *compactor) takes(n int64) bool {
+	if c.sizeMax != 0 && c.size+n > c.sizeMax {
+		return false
+	}
+	c.size += n
+	return true
 }
 
 // bucket copies one bucket, which lies below the buckets of path.
@@ -64,7 +73,7 @@ func (c *compactor) bucket(path [][]byte, name []byte, from *Bucket) error {
 		}
 		c.seen[root] = struct{}{}
 	}
-	if _, err := c.room(int64(len(name))); err != nil {
+	if err := c.room(int64(len(name))); err != nil {
 		return err
 	}
 	to, err := c.create(path, name)
@@ -75,44 +84,74 @@ func (c *compactor) bucket(path [][]byte, name []byte, from *Bucket) error {
 		return err
 	}
 	path = append(path, name)
-	to.FillPercent = 1
-	return from.ForEach(func(k, v []byte) error {
-		if v == nil {
-			kid := from.Bucket(k)
-			if kid == nil { // it is damaged
-				return from.Tx().Err()
-			}
-			if err := c.bucket(path, k, kid); err != nil {
+	at := from.Cursor()
+	for k, v := at.First(); k != nil; {
+		if v != nil {
+			if k, v, err = c.records(path, at, k, v); err != nil {
 				return err
 			}
-			to = c.find(path)
-			to.FillPercent = 1
-			return nil
+			continue
 		}
-		fresh, err := c.room(int64(len(k) + len(v)))
-		if err != nil {
+		kid := from.Bucket(k)
+		if kid == nil { // it is damaged
+			break
+		}
+		if err := c.bucket(path, k, kid); err != nil {
 			return err
 		}
-		if fresh {
-			to = c.find(path)
-			to.FillPercent = 1
+		k, v = at.Next()
+	}
+	return from.Tx().Err()
+}
+
+// records copies the record k, v, at which the cursor stands, and those behind it up to
+// the next bucket, or until the transaction takes no more. It returns what comes then.
+func (c *compactor) records(path [][]byte, at *Cursor, k, v []byte) (
+	nextKey, nextValue []byte, err error) {
+	if err := c.room(int64(len(k) + len(v))); err != nil {
+		return nil, nil, err
+	}
+	to, err := c.find(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = to.Load(func(yield func(key, value []byte) bool) {
+		for yield(k, v) {
+			k, v = at.Next()
+			if v == nil || !c.takes(int64(len(k)+len(v))) {
+				return
+			}
 		}
-		return to.Put(k, v)
 	})
+	return k, v, err
 }
 
 func (c *compactor) create(path [][]byte, name []byte) (*Bucket, error) {
 	if len(path) == 0 {
 		return c.t.CreateBucket(name)
 	}
-	return c.find(path).CreateBucket(name)
+	b, err := c.find(path)
+	if err != nil {
+		return nil, err
+	}
+	return b.CreateBucket(name)
 }
 
-// find returns a bucket of the running transaction that was created before.
-func (c *compactor) find(path [][]byte) *Bucket {
+// find returns a bucket of the running transaction that was created before. Between two
+// transactions somebody else may have deleted it.
+func (c *compactor) find(path [][]byte) (*Bucket, error) {
 	b := c.t.Bucket(path[0])
 	for _, name := range path[1:] {
+		if b == nil {
+			break
+		}
 		b = b.Bucket(name)
 	}
-	return b
+	if b != nil {
+		return b, nil
+	}
+	if err := c.t.Err(); err != nil {
+		return nil, err
+	}
+	return nil, ErrBucketNotFound
 }

@@ -239,47 +239,6 @@ func TestTimeoutEnough(t *testing.T) {
 	must(t, second.Close())
 }
 
-func TestCompact(t *testing.T) {
-	src := openDB(t, noSync)
-	src.MustUpdate(func(tx *mapleaf.Tx) error {
-		b := mustBucket(t, tx, "b")
-		fill(t, b, 5000, 200)
-		must(t, b.SetSequence(77))
-		sub := mustBucket(t, b, "sub")
-		must(t, sub.SetSequence(78))
-		fill(t, mustBucket(t, sub, "deep"), 300, 50)
-		must(t, sub.Put([]byte("large"), value(9, 100_000)))
-		fill(t, mustBucket(t, tx, "gone"), 20_000, 100)
-		return nil
-	})
-	src.MustUpdate(func(tx *mapleaf.Tx) error { return tx.DeleteBucket([]byte("gone")) })
-	for _, txMaxSize := range []int64{0, 1, 10_000, 1 << 30} {
-		dst := openDB(t, noSync)
-		must(t, mapleaf.Compact(dst.DB, src.DB, txMaxSize))
-		var before, after int64
-		src.MustView(func(tx *mapleaf.Tx) error { before = tx.Size(); return nil })
-		dst.MustView(func(tx *mapleaf.Tx) error {
-			after = tx.Size()
-			if tx.Bucket([]byte("gone")) != nil {
-				t.Fatal("a deleted bucket was copied")
-			}
-			b := tx.Bucket([]byte("b"))
-			sub := b.Bucket([]byte("sub"))
-			if b.Sequence() != 77 || sub.Sequence() != 78 {
-				t.Fatalf("sequences %d and %d", b.Sequence(), sub.Sequence())
-			}
-			wantGet(t, b, key8(4999), string(value(4999, 200)))
-			wantGet(t, sub, "large", string(value(9, 100_000)))
-			wantFilled(t, sub.Bucket([]byte("deep")), 300, 50)
-			return nil
-		})
-		if after >= before {
-			t.Fatalf("compaction took the file from %d to %d bytes", before, after)
-		}
-		dst.Check()
-	}
-}
-
 func TestSyncByHand(t *testing.T) {
 	db := openDB(t, noSync)
 	if !db.NoSync {

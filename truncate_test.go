@@ -98,6 +98,24 @@ func TestTruncatedInLoop(t *testing.T) {
 	}
 }
 
+// TestTruncatedInCompact compacts a file that was cut: what the source lacks is the error,
+// and the target goes on.
+func TestTruncatedInCompact(t *testing.T) {
+	db, path := cutDB(t)
+	must(t, os.Truncate(path, 40_960))
+	dst := dbtest.Open(t, noSync)
+	if err := mapleaf.Compact(dst.DB, db, 0); !isDamage(err) {
+		t.Errorf("Compact: %v", err)
+	}
+	dst.MustUpdate(func(tx *mapleaf.Tx) error {
+		mustBucket(t, tx, "b")
+		return nil
+	})
+	if err := db.Close(); err != nil && !isDamage(err) {
+		t.Error(err)
+	}
+}
+
 // cutDB opens a database whose pages are not yet in use by this process.
 func cutDB(t *testing.T) (*mapleaf.DB, string) {
 	t.Helper()

@@ -308,6 +308,9 @@ func (w *writer) Log() ([]byte, int) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.mu.noLog > 0 {
+		return nil, 0 // who goes by pages in any case need not note what it does
+	}
 	limit := s.opts.LogSize / 2 // what does not fit now may fit when it commits
 	var buf []byte
 	if n := len(s.mu.opBufs); n > 0 {
