@@ -205,7 +205,7 @@ func (w *writer) join(snap *tx.Snapshot, unused []extent, r room, ops []byte,
 		s.mu.open = b
 	}
 	switch {
-	case e.endLog: // it holds what was durable
+	case e.endLog || s.moving: // it holds what was durable, or overwrites where that was
 		b.sync = true
 	case s.db.NoSync:
 	case s.opts.Lazy:

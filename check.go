@@ -260,6 +260,11 @@ func (s *store) strictCheck() error {
 	if !s.db.StrictMode {
 		return nil
 	}
+	select {
+	case <-s.closing: // Close moves pages, where nobody could recover from a panic
+		return nil
+	default:
+	}
 	snap, slot, err := s.beginRead()
 	if err != nil {
 		return nil // closed meanwhile

@@ -31,7 +31,7 @@ import (
 //	   the next may begin: the system tells of an error once. The checkpoint has
 //	   a descriptor of its own.
 //	K5 What is to be durable is synced with everything before it: DB.NoSync may have
-//	   been set until then.
+//	   been set until then. So is a checkpoint of what was synced with it.
 //	K6 One goroutine commits at a time, and says so in mu.committing. It leaves only
 //	   when no batch is left, or the store's goroutine is told.
 
@@ -277,6 +277,17 @@ func (s *store) fail(cause error) error {
 		s.peers.alarm()
 	}
 	return s.failed()
+}
+
+// syncAll makes everything that was committed so far durable, for good: a checkpoint that
+// has to do with it does not replace it by what is not (K5).
+func (s *store) syncAll() error {
+	s.mu.Lock()
+	e := s.mu.epoch
+	e.sync = e.sync || e.first != 0
+	s.mu.synced = max(s.mu.synced, e.number)
+	s.mu.Unlock()
+	return s.sync()
 }
 
 // sync makes everything written so far durable (K4).

@@ -309,7 +309,7 @@ func (db *DB) Sync() error {
 	if db.readOnly {
 		return nil
 	}
-	return db.store.sync()
+	return db.store.syncAll()
 }
 
 // Stats returns the counters of the database. With Options.NoStatistics they

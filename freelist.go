@@ -1,6 +1,7 @@
 package mapleaf
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -185,20 +186,34 @@ func (f *freelist) takeLowest(count uint32) ([]extent, bool) {
 func (f *freelist) takeBelow(limit tx.PageID, want uint32, whole bool) (e extent, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.byStart.Ascend(func(x extent) bool {
-		if x.first >= limit {
-			return false
-		}
-		e = extent{x.first, min(x.count, want, uint32(limit-x.first))}
-		ok = e.count == want || !whole
-		return !ok
-	})
+	if whole {
+		e, ok = f.fitBelow(limit, want)
+	} else if e, ok = f.mu.byStart.Min(); ok && e.first < limit {
+		e.count = min(e.count, want, uint32(limit-e.first))
+	} else {
+		ok = false
+	}
 	if !ok {
 		return extent{}, false
 	}
 	f.cutFree(e)
 	f.mu.taken = append(f.mu.taken, e)
 	return e, true
+}
+
+// fitBelow returns count pages that end at limit or before, of the smallest extent that
+// has them. It looks at one extent of each length. The caller holds mu.
+func (f *freelist) fitBelow(limit tx.PageID, count uint32) (e extent, ok bool) {
+	for length, more := count, true; more && !ok; {
+		more = false
+		f.mu.byCount.AscendGreaterOrEqual(extent{0, length}, func(x extent) bool {
+			e = extent{x.first, count}
+			ok = e.end() <= uint64(limit)
+			more, length = x.count < math.MaxUint32, x.count+1
+			return false
+		})
+	}
+	return e, ok
 }
 
 // vacant returns the lowest page from which on everything that is in use has room below

@@ -61,6 +61,8 @@ var powerPlans = []powerPlan{
 		[]powerEvent{powerGrowth, powerCut}},
 	{"shrink log", Options{logAtOnce: true, LogSize: 64 << 10, shrinkAtOnce: true}, 1, 1, 4, 6,
 		[]powerEvent{powerGrowth, powerCut}},
+	{"unsynced shrink", Options{NoSync: true, LogSize: -1, shrinkAtOnce: true}, 1, 1, 3, 8,
+		[]powerEvent{powerGrowth, powerCut}},
 	{"unsynced", Options{NoSync: true, LogSize: -1}, 1, 1, 2, 10, []powerEvent{powerGrowth}},
 	{"unsynced log", Options{NoSync: true, logAtOnce: true, LogSize: 64 << 10,
 		CheckpointBytes: 512 << 10}, 1, 1, 3, 14, []powerEvent{powerGrowth, powerCheckpoint}},

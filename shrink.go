@@ -17,15 +17,18 @@ import (
 //	   opened, and reads no more than that: who has done little waits little.
 //	Z2 What fails here leaves the file as large as it was, and is no failure of Close,
 //	   except that of a write.
-//	Z3 The pages of the chain may lie anywhere, and are not moved one by one: the
+//	Z3 What was synced stays: the moves are durable one after the other, also with
+//	   NoSync, since the second takes the places that the first has left.
+//	Z4 The pages of the chain may lie anywhere, and are not moved one by one: the
 //	   chain is written anew once all else has its place.
 
 const (
-	shrinkBatch = 4096    // pages moved by one transaction
-	shrinkMin   = 1 << 20 // bytes that are worth it,
-	shrinkPart  = 8       // and part of the file
-	shrinkMax   = 1 << 30 // bytes of the largest file that Close shrinks
-	shrinkSpare = 64      // pages to leave over below the end
+	shrinkBatch    = 4096    // pages moved by one transaction, at most
+	shrinkBatchMin = 256     // and if there is little memory for them
+	shrinkMin      = 1 << 20 // bytes that are worth it,
+	shrinkPart     = 8       // and part of the file
+	shrinkMax      = 1 << 30 // bytes of the largest file that Close shrinks
+	shrinkSpare    = 64      // pages to leave over below the end
 )
 
 // shrink makes the end of the file free, if that pays. It is a part of Close, which holds
@@ -46,6 +49,7 @@ func (s *store) shrink() error {
 	if from, pays := s.spareEnd(); pays {
 		s.withoutLog(+1)
 		defer s.withoutLog(-1)
+		s.moving = true
 		s.shrunk = s.vacate(from)
 	}
 	return s.failed()
@@ -70,6 +74,7 @@ func (s *store) spareEnd() (from tx.PageID, pays bool) {
 
 // vacate moves what lies at page from or behind it. It reports whether it got to the end.
 func (s *store) vacate(from tx.PageID) bool {
+	batch := min(shrinkBatch, max(s.opts.CheckpointBytes>>s.shift, shrinkBatchMin))
 	var way []int
 	for {
 		t, err := s.admit(context.Background())
@@ -77,7 +82,7 @@ func (s *store) vacate(from tx.PageID) bool {
 			return false
 		}
 		s.running.below = from
-		way, err = tx.Vacate(t, from, way, shrinkBatch)
+		way, err = tx.Vacate(t, from, way, batch)
 		if err == nil {
 			err = t.Commit()
 		} else {
@@ -95,7 +100,7 @@ func (s *store) vacate(from tx.PageID) bool {
 }
 
 // chainEpoch makes the epoch that writes the chain anew, into the lowest free pages, if
-// its old ones may stand in the way (Z3).
+// its old ones may stand in the way (Z4).
 func (s *store) chainEpoch() (*epoch, bool) {
 	links := s.chain.allRoom()
 	if !s.shrunk {

@@ -178,6 +178,101 @@ func TestCloseShrinksAlways(t *testing.T) {
 	}
 }
 
+// What DB.Sync made durable survives a loss of power in Close, and in a checkpoint that
+// nobody has asked for, also with NoSync.
+func TestSyncedStays(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		o    Options
+		idle bool
+	}{
+		"pages":           {o: Options{NoSync: true, LogSize: -1, shrinkAtOnce: true}},
+		"log":             {o: Options{NoSync: true, logAtOnce: true, LogSize: 64 << 10, shrinkAtOnce: true}},
+		"idle checkpoint": {Options{NoSync: true, logAtOnce: true, LogSize: 256 << 10}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := testRand(t, 63)
+			path := tempPath(t)
+			for range 6 {
+				h, db, rec := beginHistory(t, r, c.o)
+				m := h.states[0]
+				for range 12 {
+					m = m.mustUpdate(t, db, r, 1+r.IntN(60))
+				}
+				h.states = append(h.states, m)
+				if err := db.Sync(); err != nil {
+					t.Fatal(err)
+				}
+				rec.note(1)
+				from := len(rec.noted())
+				if c.idle && !db.store.tryCheckpoint() {
+					t.Fatal("the database is not idle")
+				}
+				mustClose(t, db)
+				for at := from; at <= len(rec.ops); at++ {
+					for name, keep := range survivors(r) {
+						img := crashImage(h.base, rec.ops, at, keep)
+						if err := h.reopen(path, img, 1, Options{}, r); err != nil {
+							t.Fatalf("crash before op %d of %d, %s survive: %v",
+								at, len(rec.ops), name, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// StrictMode panics where it finds damage. Close moves pages on a goroutine of its own, where
+// nobody could recover: so that is left to the transactions of the caller.
+func TestCloseShrinksStrict(t *testing.T) {
+	t.Parallel()
+	path := tempPath(t)
+	db := mustOpen(t, path, &Options{LogSize: -1})
+	fillAtRandom(t, db, 3000)
+	mustClose(t, db)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := 0
+	for off := 2 * 4096; off < len(file); off += 4096 {
+		page := file[off:][:4096]
+		h := decodePageHeader(page)
+		view, err := tx.ViewNode(page[headerSize:])
+		if h.kind != tx.KindNode || int(h.id) != off/4096 || err != nil || !view.Branch() {
+			continue
+		}
+		prefix := int(binary.LittleEndian.Uint16(page[headerSize+4:]))
+		below := headerSize + 12 + (prefix+3)&^3 + 12*(view.Len()-1) + 8
+		page[below]++ // the count of the first child
+		h.seal(page)
+		damaged++
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil || damaged == 0 {
+		t.Fatal(damaged, err)
+	}
+	db = mustOpen(t, path, &Options{shrinkAtOnce: true, LogSize: -1})
+	for _, change := range []func(r *Tx) error{
+		func(r *Tx) error {
+			b, err := r.CreateBucket([]byte("behind"))
+			if err != nil {
+				return err
+			}
+			return b.Put([]byte("k"), make([]byte, 1<<20))
+		},
+		func(r *Tx) error { return r.DeleteBucket([]byte("behind")) },
+	} {
+		if err := db.Update(change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.StrictMode = true
+	if mustClose(t, db); !db.store.shrunk {
+		t.Error("nothing was moved")
+	}
+}
+
 // vacant says from where on a file can be made free.
 func TestFreelistVacant(t *testing.T) {
 	t.Parallel()
@@ -219,6 +314,56 @@ func TestFreelistVacant(t *testing.T) {
 		}
 		if got := f.vacant(limit, spare); got != want && fits(tx.PageID(f.top())) {
 			t.Errorf("seed %d: from page %d on, want %d of %d", seed, got, want, f.top())
+		}
+	}
+}
+
+// takeBelow finds room below a page wherever it is, and not behind it.
+func TestFreelistTakeBelow(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 64))
+		var f freelist
+		f.reset(4)
+		whole, _ := f.take(uint32(50 + r.IntN(500)))
+		f.setFloor(whole.end())
+		free := make(map[tx.PageID]bool)
+		for i := range whole.count {
+			if id := whole.first + tx.PageID(i); r.IntN(3) > 0 {
+				free[id] = true
+				f.give(extent{id, 1})
+			}
+		}
+		limit := whole.first + tx.PageID(r.IntN(int(whole.count)))
+		room := func(count uint32) bool {
+			for id, run := tx.PageID(4), uint32(0); id < limit; id++ {
+				if run++; !free[id] {
+					run = 0
+				}
+				if run == count {
+					return true
+				}
+			}
+			return false
+		}
+		for range 400 {
+			want, exact := uint32(1+r.IntN(6)), r.IntN(2) == 0
+			least := uint32(1)
+			if exact {
+				least = want
+			}
+			e, ok := f.takeBelow(limit, want, exact)
+			if ok != room(least) || ok && (e.count < least || e.count > want || e.end() > uint64(limit)) {
+				t.Fatalf("seed %d: %v, %v below %d, want %d pages, exactly: %v",
+					seed, e, ok, limit, want, exact)
+			}
+			for i := range e.count {
+				if id := e.first + tx.PageID(i); !free[id] {
+					t.Fatalf("seed %d: page %d is taken twice", seed, id)
+				} else {
+					delete(free, id)
+				}
+			}
 		}
 	}
 }

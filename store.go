@@ -85,6 +85,7 @@ type store struct {
 	seen     tx.TxID      // the largest txid that the file showed at opening
 	bulk     *openFile    // the same file for checkpoints (K4), nil until there is a log
 	shrunk   bool         // Close has made the end of the file free
+	moving   bool         // Close does so: what was synced must last meanwhile, also with NoSync
 
 	mu struct {
 		sync.Mutex

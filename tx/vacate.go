@@ -122,6 +122,9 @@ func (m *mover) child(f *frame, i, depth int) error {
 				}
 				_, _, long = f.node.separator(i - 1)
 				to.append(long[:0])
+				if err := f.sound(); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -155,6 +158,9 @@ func (m *mover) record(f *frame, i, _ int) error {
 			}
 			r = f.node.record(i)
 			to.append(r.long[:0])
+			if err := f.sound(); err != nil {
+				return err
+			}
 		}
 	}
 	switch r.kind {
@@ -167,6 +173,7 @@ func (m *mover) record(f *frame, i, _ int) error {
 			return err
 		}
 		to.append(f.node.record(i).value[:0])
+		return f.sound()
 	case valueBucket:
 		h := DecodeBucketHeader(r.value)
 		to, err := m.tree(h.Root, len(m.way), 0)
@@ -178,6 +185,16 @@ func (m *mover) record(f *frame, i, _ int) error {
 		}
 		h.Root = to
 		h.Append(f.node.record(i).value[:0])
+		return f.sound()
+	}
+	return nil
+}
+
+// sound returns an error if a place that was written in place was part of another cell,
+// too: check lets cells overlap that are out of order.
+func (f *frame) sound() error {
+	if err := f.node.check(); err != nil {
+		return Corrupt(f.ref.ID, "cells overlap: %v", err)
 	}
 	return nil
 }

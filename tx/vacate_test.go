@@ -168,3 +168,51 @@ func TestVacateCircle(t *testing.T) {
 		t.Errorf("%v, and the transaction goes on with %v", err, w.Err())
 	}
 }
+
+// A branch may pass its check while one separator lies within another, out of order. The
+// place that is written into one of them must not become the length of the other.
+func TestVacateOverlap(t *testing.T) {
+	s := newMemStore(t, 12)
+	s.hostile = true
+	long := bytes.Repeat([]byte("k"), inlineLimit(s.state.PageSize()-HeaderSize)+50)
+	s.update(func(t *Tx) error {
+		b, err := t.CreateBucket([]byte("b"))
+		for i := 0; i < 90 && err == nil; i++ {
+			err = b.Put(fmt.Appendf(bytes.Clone(long), "%05d", i), make([]byte, 700))
+		}
+		return err
+	})
+	for range 18 { // so that the stamp is a length that does not fit
+		s.update(func(t *Tx) error { return t.root.SetSequence(t.root.Sequence() + 1) })
+	}
+	rd := s.read()
+	n, _, err := rd.snap.load(rd.Bucket([]byte("b")).header.Root)
+	if err != nil || !n.branch() || n.count() < 2 {
+		t.Fatal(n, err)
+	}
+	// Separator 1 begins in the last byte of the id that separator 0 has for its place:
+	// its length is 256 times the stamp.
+	from, to := n.sepOffsets(), n.low()-600
+	copy(n[to:], n[u16(n[from:]):][:branchCell+longRefSize])
+	setU16(n[from:], to)
+	n.setLow(to)
+	setU16(n[from+2:], to+branchCell+3)
+	cells := 0
+	for i := range n.count() {
+		a := u16(n[u16(n[from+2*i:]):])
+		if cells += branchCell + a&lengthMask - headSize; a&longBit != 0 {
+			cells += longRefSize
+		}
+	}
+	n.setLow(n.low() + min(0, len(n)-n.low()-cells))
+	n.setDead(len(n) - n.low() - cells)
+	if err := n.check(); err != nil {
+		t.Fatal(err)
+	}
+	w := s.begin()
+	defer w.Rollback()
+	s.below = memFirstPage
+	if _, err := Vacate(w, memFirstPage, nil, 1000); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+}
