@@ -13,8 +13,8 @@ import (
 //
 // Invariants:
 //
-//	Z1 Close moves no more than half as much as was written to the file since it was
-//	   opened, and reads no more than that: who has done little waits little.
+//	Z1 Close moves no more than half of what was written to the file since it was opened,
+//	   and reads no more than all of that: who has done little waits little.
 //	Z2 What fails here leaves the file as large as it was, and is no failure of Close,
 //	   except that of a write.
 //	Z3 What was synced stays: the moves are durable one after the other, also with
@@ -102,10 +102,10 @@ func (s *store) vacate(from tx.PageID) bool {
 // chainEpoch makes the epoch that writes the chain anew, into the lowest free pages, if
 // its old ones may stand in the way (Z4).
 func (s *store) chainEpoch() (*epoch, bool) {
-	links := s.chain.allRoom()
 	if !s.shrunk {
 		return nil, false
 	}
+	links := s.chain.allRoom()
 	e := &epoch{links: int(links), anew: true}
 	e.state = tx.Snapshot{Root: s.meta.root, TxID: max(s.meta.txid, s.seen).Next()}
 	e.first = e.state.TxID

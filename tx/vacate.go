@@ -43,8 +43,8 @@ func Vacate(t *Tx, from PageID, way []int, limit int) (next []int, err error) {
 }
 
 // tree moves what it has to of the tree at ref, and of what that leads to, and returns
-// where the tree stands now. depth counts the levels of this tree above ref, and
-// len(m.way) those of all trees that it is nested in, too.
+// where the tree stands now. depth counts the nodes of this tree above ref, and level
+// those of the trees that it is nested in, too: it is the place of ref in m.way.
 func (m *mover) tree(ref Ref, level, depth int) (Ref, error) {
 	if ref.ID == 0 {
 		return ref, nil
