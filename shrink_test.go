@@ -186,8 +186,10 @@ func TestSyncedStays(t *testing.T) {
 		o    Options
 		idle bool
 	}{
-		"pages":           {o: Options{NoSync: true, LogSize: -1, shrinkAtOnce: true}},
-		"log":             {o: Options{NoSync: true, logAtOnce: true, LogSize: 64 << 10, shrinkAtOnce: true}},
+		"pages": {o: Options{NoSync: true, LogSize: -1, shrinkAtOnce: true}},
+		"log": {o: Options{
+			NoSync: true, logAtOnce: true, LogSize: 64 << 10, shrinkAtOnce: true,
+		}},
 		"idle checkpoint": {Options{NoSync: true, logAtOnce: true, LogSize: 256 << 10}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
