@@ -413,7 +413,8 @@ func (s *store) release(w *write) {
 
 // mark notes in the tables of the newest mapping that the pages are good.
 func (s *store) mark(w *write) {
-	m := s.newestMapping()
+	m := s.pinNewest() // a writer may replace it
+	defer s.unpin(m)
 	to := tx.Snapshot{Nodes: m.nodes, Extents: m.extents, Shift: s.shift}
 	for _, p := range w.pages {
 		to.Mark(p)

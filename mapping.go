@@ -20,8 +20,9 @@ import (
 //
 //	V1 A mapping outlives every transaction that can see it: it goes when it is
 //	   neither the newest nor the published one, no slot holds a txid up to the
-//	   last that it served, and no write transaction has pinned it. Those pin it
-//	   until they have returned, since they give up their slots earlier.
+//	   last that it served, and nobody has pinned it: write transactions do until
+//	   they have returned, since they give up their slots earlier, and whoever
+//	   writes its tables.
 //	V2 The newest mapping covers the high-water mark of every state that has
 //	   been committed.
 //	V3 Only who holds the writer lock makes a mapping the newest, or who follows
@@ -47,7 +48,7 @@ type mapping struct {
 	extents []atomic.Uint64         // by first page: the same for extents, and their length
 	last    tx.TxID                 // the last txid that it served, once there is a newer one
 	locked  int                     // bytes locked into memory
-	pins    int                     // write transactions that have not returned yet; under maps.mu
+	pins    int                     // those who need it besides the readers; under maps.mu
 }
 
 // liveMappings counts the mappings of all databases of the process.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -200,6 +201,38 @@ func TestGrowthBesideReaders(t *testing.T) {
 	if n := liveMappings.Load() - before; n != 0 {
 		t.Errorf("%d mappings are live after close", n)
 	}
+}
+
+// A checkpoint notes in the newest mapping which pages it has written. That mapping may be
+// replaced, and unused, before it is done.
+func TestMarkBesideGrowth(t *testing.T) {
+	db := mustOpen(t, tempPath(t), nil)
+	s := db.store
+	model{}.mustUpdate(t, db, testRand(t, 66), 100)
+	page := &tx.Page{ID: 2, Kind: tx.KindNode}
+	w := &write{pages: slices.Repeat([]*tx.Page{page}, 1<<19)}
+	for range 4 {
+		marked := make(chan struct{})
+		go func() {
+			defer close(marked)
+			s.mark(w)
+		}()
+		for replaced := s.mappedAt(); s.mappedAt() == replaced; {
+			err := db.Update(func(t *Tx) error {
+				size := int64(len(s.newestMapping().data)) + 1
+				if err := s.cover(size, s.published.Load().TxID); err != nil {
+					return err
+				}
+				return t.Bucket(testBucket).Put([]byte("key"), nil)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-marked
+	}
+	mustCheck(t, db)
+	mustClose(t, db)
 }
 
 // shrinkMapping replaces the mapping of a database by one that just covers it,
