@@ -167,6 +167,11 @@ func (w *tortureWorker) write(db *DB) error {
 // tortureLook checks all that must hold in the state of t, and returns its counter.
 func tortureLook(t *Tx) (total uint64, err error) {
 	sum, counted := uint64(0), uint64(0)
+	for _, name := range [][]byte{accountsBucket, countersBucket, recordsBucket} {
+		if t.Bucket(name) == nil {
+			return 0, fmt.Errorf("state %d: bucket %s is not there: %w", t.ID(), name, t.Err())
+		}
+	}
 	for _, v := range t.Bucket(accountsBucket).All() {
 		sum += number(v)
 	}
